@@ -1,0 +1,302 @@
+"""Every key of `llm-pool.toml`: its type, default and meaning. Frozen; built by `load`, never by hand in production.
+
+`PENDING` names what is accepted but not active yet; `check-config` lists those keys where a file sets them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from llm_pool.core.errors import nearest
+
+STRATEGIES = ("fastest", "voting", "weighted", "consensus", "judge", "council", "cascade", "flow")
+ACTIVE_STRATEGIES = ("fastest",)
+
+PENDING = frozenset({
+    "qos.hedge_after_ms",
+    "qos.max_concurrent_requests",
+    "qos.max_retries",
+    "breaker",
+    "cache",
+    "judge",
+    "providers.accuracy",
+})
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Server(Section):
+    """Where the pool listens. Changes take effect after a restart."""
+
+    grpc_addr: str = Field("127.0.0.1:7070", description="host:port of the gRPC edge")
+    http_addr: str = Field("127.0.0.1:7071", description="host:port of the HTTP edge")
+    enable_grpc: bool = Field(True, description="serve gRPC")
+    enable_http: bool = Field(True, description="serve HTTP")
+    workers: Positive = Field(1, description="worker processes; more than one is refused for now")
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description='host names accepted in Host beside loopback and the bound address; "*": any',
+    )
+    max_body_bytes: Positive = Field(20 * 1024 * 1024, description="largest request body or gRPC message")
+    drain_ms: Milliseconds = Field(25_000, description="how long work in flight may take to end after SIGTERM")
+    drain_accept_ms: int = Field(
+        5_000,
+        ge=0,
+        le=60_000,
+        description="how long SIGTERM still accepts requests while /readyz already says no",
+    )
+
+    @field_validator("grpc_addr", "http_addr")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _something_is_served(self) -> Self:
+        if not (self.enable_grpc or self.enable_http):
+            raise ValueError("enable_grpc and enable_http are both false: nothing would be served")
+        if self.workers > 1:
+            raise ValueError("workers above 1 is not possible yet")
+        return self
+
+
+class Auth(Section):
+    """Who may call."""
+
+    mode: Literal["auto", "off"] = Field(
+        "auto",
+        description='"auto": everyone on loopback, nobody elsewhere; "off": no authentication anywhere',
+    )
+    allow_anonymous_network: bool = Field(
+        False, description='with mode = "off": listen beyond loopback although everyone there may call'
+    )
+
+
+class Qos(Section):
+    """Limits of one request."""
+
+    default_deadline_ms: Milliseconds = Field(30_000, description="deadline of a request that names none")
+    max_deadline_ms: Milliseconds = Field(120_000, description="largest deadline_ms that a request may name")
+    hedge_after_ms: Milliseconds = Field(2_000, description="silence after which a second deployment is asked")
+    max_prompt_bytes: Positive = Field(16_384, description="largest `prompt` of /v1/infer, UTF-8 bytes")
+    max_tokens_default: Positive = Field(256, description="max_tokens of a request that names none")
+    max_concurrent_requests: Positive = Field(256, description="requests in flight before new ones are refused")
+    max_retries: int = Field(2, ge=0, le=10, description="retries of one request at most")
+
+    @model_validator(mode="after")
+    def _default_within_maximum(self) -> Self:
+        if self.default_deadline_ms > self.max_deadline_ms:
+            raise ValueError("default_deadline_ms is larger than max_deadline_ms")
+        return self
+
+
+class Ensemble(Section):
+    """Which strategy answers."""
+
+    default_strategy: str = Field("fastest", description="strategy of a task that names none")
+    strategy_by_task: dict[str, str] = Field(default_factory=dict, description="task -> strategy")
+
+    @field_validator("default_strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_strategy(value)
+
+    @field_validator("strategy_by_task")
+    @classmethod
+    def _all_known(cls, value: dict[str, str]) -> dict[str, str]:
+        return {task: known_strategy(strategy) for task, strategy in value.items()}
+
+
+class Breaker(Section):
+    """When to stop asking a deployment that keeps failing."""
+
+    fail_rate: Share = Field(0.5, description="share of failed calls that opens the breaker")
+    window_size: Positive = Field(20, description="calls looked back on")
+    open_cooldown_ms: Milliseconds = Field(5_000, description="how long an opened breaker stays open")
+
+
+class Cache(Section):
+    """Answers kept for equal questions."""
+
+    enabled: bool = Field(False, description="keep answers")
+    driver: Literal["memory", "redis"] = Field("memory", description="where answers are kept")
+    ttl_seconds: Positive = Field(3600, description="how long an answer is kept")
+    capacity: Positive = Field(1000, description="answers kept at most")
+    key_fields: list[str] = Field(
+        default_factory=lambda: ["task", "prompt", "model", "max_tokens", "temperature"],
+        description="fields of a request that make two questions equal",
+    )
+
+
+class Judge(Section):
+    """The model that chooses between answers."""
+
+    model_provider: str = Field("", description="name of the deployment that judges")
+    max_tokens: Positive = Field(128, description="max_tokens of a judgement")
+    deadline_ms: Milliseconds = Field(3_000, description="deadline of a judgement")
+    fallback_strategy: str = Field("fastest", description="strategy when the judge does not answer")
+
+    @field_validator("fallback_strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_strategy(value)
+
+
+class Telemetry(Section):
+    """Logs."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level written")
+    log_format: Literal["auto", "json", "human"] = Field("auto", description='"auto": human on a terminal, else json')
+    log_file: str = Field("", description="file that log lines are appended to; empty: standard error")
+
+
+class Delay(Section):
+    """A distribution of milliseconds: log-normal through its median and 99th percentile (equal: a constant)."""
+
+    median_ms: float = Field(0.0, ge=0)
+    p99_ms: float | None = Field(None, ge=0, description="empty: always the median")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.p99_ms is not None and (self.p99_ms < self.median_ms or self.median_ms == 0):
+            raise ValueError("p99_ms must not be below median_ms, and median_ms must be above 0")
+        return self
+
+
+class Sim(Section):
+    """The script of a simulated model (`driver = "sim"`)."""
+
+    seed: int = Field(0, description="equal seeds and equal questions give equal answers")
+    answers: list[str] = Field(
+        default_factory=list,
+        description="answers to draw from; empty: say what this is and repeat the question",
+    )
+    json_schema: dict[str, Any] | None = Field(None, description="answer with JSON that fits this schema")
+    first_token: Delay = Delay()
+    per_token: Delay = Delay()
+    load_ms: int = Field(0, ge=0, description="how long the model is `loading` before its first answer")
+    fail_rate: Share = Field(0.0, description="share of calls that fail before the first word")
+    fail_with: Literal["unreachable", "timeout", "overloaded", "refused", "misconfigured", "garbled"] = Field(
+        "unreachable", description="how they fail"
+    )
+    break_rate: Share = Field(0.0, description="share of calls that break off after the first word")
+    stall_rate: Share = Field(0.0, description="share of calls that never say anything")
+
+
+class ProviderTable(Section):
+    """One `[[providers]]` table: a deployment."""
+
+    name: Name = Field(description="unique; shown in /health")
+    driver: Literal["ollama", "sim"] = Field(description="which wire it speaks")
+    provider: Name | None = Field(None, description="first part of its public model ids; default: the driver")
+    base_url: str | None = Field(None, description="where it listens; default: the driver's usual address")
+    model: str | None = Field(None, min_length=1, description="the one model it serves")
+    models: list[str] | None = Field(None, min_length=1, description='the models it serves; ["*"]: any by name')
+    api_key: str | None = Field(None, description="reference to its key: env:NAME or file:PATH, never the key")
+    tasks: list[str] = Field(default_factory=list, description="tasks it is asked for; empty: all")
+    weight: float = Field(1.0, gt=0, le=1_000_000, description="its share of the traffic")
+    accuracy: Share | None = Field(None, description="how often it is right: the prior of its vote")
+    fallback: bool = Field(False, description="asked only when every other candidate is unavailable or has failed")
+    max_tokens: Positive | None = Field(None, description="most tokens it may be asked for")
+    timeout_ms: Milliseconds | None = Field(None, description="longest that one call of it may take")
+    extra_headers: dict[str, str] = Field(default_factory=dict, description="sent with every call")
+    num_ctx: Positive | None = Field(None, description="ollama: context window in tokens")
+    keep_alive: str | None = Field(None, description='ollama: how long the model stays in memory ("10m", "-1")')
+    preload: bool = Field(False, description="ollama: load the model at start")
+    sim: Sim = Field(default_factory=Sim, description="sim: the script")
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The models it serves, by the provider's own names."""
+        return tuple(self.models or ([self.model] if self.model else []))
+
+    @property
+    def prefix(self) -> str:
+        return self.provider or self.driver
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", value):
+            raise ValueError('must look like "http://host:port", without credentials, query or fragment')
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _reference(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*)", value):
+            raise ValueError("must be a reference, env:NAME or file:PATH, never the key itself")
+        return value
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not text.isprintable():
+                raise ValueError(f'"{name}" is not a header name with a printable value')
+        return value
+
+    @model_validator(mode="after")
+    def _models(self) -> Self:
+        if (self.model is None) == (self.models is None):
+            raise ValueError("give either model or models")
+        if "*" in self.served and (self.model or len(self.served) > 1):
+            raise ValueError('"*" stands alone: models = ["*"]')
+        if len(set(self.served)) < len(self.served):
+            raise ValueError("models names one model twice")
+        return self
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    server: Server = Server()
+    auth: Auth = Auth()
+    qos: Qos = Qos()
+    ensemble: Ensemble = Ensemble()
+    breaker: Breaker = Breaker()
+    cache: Cache = Cache()
+    providers: list[ProviderTable] = Field(default_factory=list)
+    judge: Judge = Judge()
+    telemetry: Telemetry = Telemetry()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        seen: set[str] = set()
+        for table in self.providers:
+            if table.name in seen:
+                raise ValueError(f'two [[providers]] tables are named "{table.name}"')
+            seen.add(table.name)
+        if not self.providers:
+            raise ValueError("no [[providers]] table: nobody could answer")
+        if self.judge.model_provider and self.judge.model_provider not in seen:
+            raise ValueError(f'judge.model_provider names no [[providers]] table: "{self.judge.model_provider}"')
+        return self
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as a pair. Raises ValueError."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})", address)
+    if not match or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port number
+        raise ValueError(f'"{address}" must look like 127.0.0.1:7071')
+    return match[1].strip("[]"), int(match[2])
+
+
+def known_strategy(name: str) -> str:
+    """The strategy's name in lower case. Raises ValueError naming the nearest."""
+
+    if name.casefold() in STRATEGIES:
+        return name.casefold()
+    near = nearest(name, STRATEGIES)
+    raise ValueError(f'unknown strategy "{name}"' + (f'; did you mean "{near}"?' if near else ""))

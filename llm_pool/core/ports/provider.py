@@ -1,0 +1,44 @@
+"""What a model provider must be able to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from llm_pool.core.streams import Answering
+    from llm_pool.core.types import Request
+
+State = Literal["healthy", "degraded", "unhealthy", "checking", "loading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a deployment is. `loading` and `degraded` ones are asked, `unhealthy` ones only when nobody else is left."""
+
+    state: State
+    why: str = ""
+
+
+class Provider(Protocol):
+    """A model provider, as one `[[providers]]` table configures it. Lives in an `async with` of the pool."""
+
+    def chat(self, request: Request) -> Answering:
+        """Ask the model named by `request.model`, which is the provider's own name for it (no prefix).
+
+        The events are one `Started`, any number of others, then `Finished`; or a `ProviderError`.
+        Leaving the block closes the upstream connection if the answer has not ended.
+        """
+        ...
+
+    async def health(self) -> Health:
+        """Ask the provider how it is, free of charge. Never raises but when cancelled."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

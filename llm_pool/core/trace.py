@@ -1,0 +1,76 @@
+"""What was done for a request: the one deliberately mutable thing, and the decision read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llm_pool.core.types import Usage
+
+if TYPE_CHECKING:
+    from llm_pool.core.types import Warning as Warned
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One provider call. Instants are `core.clock.now` seconds; closed whatever the way out.
+
+    `outcome` is `running`, `ok`, `left` (the caller or the pool walked away), `deadline`, or the reason of the error.
+    """
+
+    deployment: str
+    model: str
+    fallback: bool
+    started: float
+    first_token: float | None = None
+    ended: float | None = None
+    usage: Usage = Usage()
+    outcome: str = "running"
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Trace:
+    """Append-only. Every copy of a request shares its trace, so a caller who leaves loses no usage."""
+
+    started: float
+    attempts: list[Attempt] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    strategy: str = ""
+    config_version: str = ""
+    from_cache: bool = False
+
+    def winner(self) -> Attempt | None:
+        return next((attempt for attempt in reversed(self.attempts) if attempt.outcome == "ok"), None)
+
+    def usage(self) -> Usage:
+        """What all attempts together consumed, the lost ones too."""
+        if len(self.attempts) == 1:
+            return self.attempts[0].usage
+        return sum((attempt.usage for attempt in self.attempts), Usage())
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How the answer came about, for the caller: who was asked, who won and why."""
+
+    strategy: str
+    voices: tuple[Attempt, ...]
+    winner: str
+    degraded: bool
+    why: str
+    warnings: tuple[Warned, ...]
+
+    @classmethod
+    def of(cls, trace: Trace) -> Decision:
+        winner = trace.winner()
+        fallback = winner is not None and winner.fallback
+        return cls(
+            strategy=trace.strategy,
+            voices=tuple(trace.attempts),
+            winner=winner.deployment if winner else "",
+            degraded=fallback,
+            why="; ".join([*trace.notes, "fallback"] if fallback else trace.notes),
+            warnings=tuple(trace.warnings),
+        )
