@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from llm_pool.core.errors import nearest
+from llm_pool.core.errors import nearest, shown
 
 STRATEGIES = ("fastest", "voting", "weighted", "consensus", "judge", "council", "cascade", "flow")
 ACTIVE_STRATEGIES = ("fastest",)
@@ -25,10 +25,29 @@ PENDING = frozenset({
     "providers.accuracy",
 })
 
+
+def known_strategy(name: str) -> str:
+    """The strategy's name in lower case. Raises ValueError naming the nearest."""
+    if name.casefold() in STRATEGIES:
+        return name.casefold()
+    near = nearest(name, STRATEGIES)
+    raise ValueError(f'unknown strategy "{shown(name)}"' + (f'; did you mean "{near}"?' if near else ""))
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Filled = Annotated[str, Field(min_length=1)]
+Strategy = Annotated[str, AfterValidator(known_strategy)]
+
+
+class Conflict(ValueError):
+    """Keys that do not go together. `at`: their paths below the table that complains, likeliest culprit first."""
+
+    def __init__(self, message: str, *at: tuple[str | int, ...]) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class Section(BaseModel):
@@ -62,12 +81,18 @@ class Server(Section):
         split_address(value)
         return value
 
+    @field_validator("workers")
+    @classmethod
+    def _one_worker(cls, value: int) -> int:
+        if value > 1:
+            raise ValueError("more than one worker is not possible yet")
+        return value
+
     @model_validator(mode="after")
     def _something_is_served(self) -> Self:
         if not (self.enable_grpc or self.enable_http):
-            raise ValueError("enable_grpc and enable_http are both false: nothing would be served")
-        if self.workers > 1:
-            raise ValueError("workers above 1 is not possible yet")
+            both = "enable_grpc and enable_http are both false: nothing would be served"
+            raise Conflict(both, ("enable_grpc",), ("enable_http",))
         return self
 
 
@@ -97,25 +122,16 @@ class Qos(Section):
     @model_validator(mode="after")
     def _default_within_maximum(self) -> Self:
         if self.default_deadline_ms > self.max_deadline_ms:
-            raise ValueError("default_deadline_ms is larger than max_deadline_ms")
+            larger = f"default_deadline_ms ({self.default_deadline_ms}) is larger than max_deadline_ms"
+            raise Conflict(f"{larger} ({self.max_deadline_ms})", ("default_deadline_ms",), ("max_deadline_ms",))
         return self
 
 
 class Ensemble(Section):
     """Which strategy answers."""
 
-    default_strategy: str = Field("fastest", description="strategy of a task that names none")
-    strategy_by_task: dict[str, str] = Field(default_factory=dict, description="task -> strategy")
-
-    @field_validator("default_strategy")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return known_strategy(value)
-
-    @field_validator("strategy_by_task")
-    @classmethod
-    def _all_known(cls, value: dict[str, str]) -> dict[str, str]:
-        return {task: known_strategy(strategy) for task, strategy in value.items()}
+    default_strategy: Strategy = Field("fastest", description="strategy of a task that names none")
+    strategy_by_task: dict[str, Strategy] = Field(default_factory=dict, description="task -> strategy")
 
 
 class Breaker(Section):
@@ -145,12 +161,7 @@ class Judge(Section):
     model_provider: str = Field("", description="name of the deployment that judges")
     max_tokens: Positive = Field(128, description="max_tokens of a judgement")
     deadline_ms: Milliseconds = Field(3_000, description="deadline of a judgement")
-    fallback_strategy: str = Field("fastest", description="strategy when the judge does not answer")
-
-    @field_validator("fallback_strategy")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return known_strategy(value)
+    fallback_strategy: Strategy = Field("fastest", description="strategy when the judge does not answer")
 
 
 class Telemetry(Section):
@@ -164,13 +175,14 @@ class Telemetry(Section):
 class Delay(Section):
     """A distribution of milliseconds: log-normal through its median and 99th percentile (equal: a constant)."""
 
-    median_ms: float = Field(0.0, ge=0)
-    p99_ms: float | None = Field(None, ge=0, description="empty: always the median")
+    median_ms: float = Field(0.0, ge=0, description="median in milliseconds")
+    p99_ms: float | None = Field(None, ge=0, description="99th percentile; default: always the median")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.p99_ms is not None and (self.p99_ms < self.median_ms or self.median_ms == 0):
-            raise ValueError("p99_ms must not be below median_ms, and median_ms must be above 0")
+            order = "p99_ms must not be below median_ms, and median_ms must be above 0"
+            raise Conflict(order, ("p99_ms",), ("median_ms",))
         return self
 
 
@@ -183,8 +195,8 @@ class Sim(Section):
         description="answers to draw from; empty: say what this is and repeat the question",
     )
     json_schema: dict[str, Any] | None = Field(None, description="answer with JSON that fits this schema")
-    first_token: Delay = Delay()
-    per_token: Delay = Delay()
+    first_token: Delay = Field(Delay(), description="wait before the first word")
+    per_token: Delay = Field(Delay(), description="wait between two words")
     load_ms: int = Field(0, ge=0, description="how long the model is `loading` before its first answer")
     fail_rate: Share = Field(0.0, description="share of calls that fail before the first word")
     fail_with: Literal["unreachable", "timeout", "overloaded", "refused", "misconfigured", "garbled"] = Field(
@@ -202,9 +214,9 @@ class ProviderTable(Section):
     provider: Name | None = Field(None, description="first part of its public model ids; default: the driver")
     base_url: str | None = Field(None, description="where it listens; default: the driver's usual address")
     model: str | None = Field(None, min_length=1, description="the one model it serves")
-    models: list[str] | None = Field(None, min_length=1, description='the models it serves; ["*"]: any by name')
+    models: list[Filled] | None = Field(None, min_length=1, description='the models it serves; ["*"]: any by name')
     api_key: str | None = Field(None, description="reference to its key: env:NAME or file:PATH, never the key")
-    tasks: list[str] = Field(default_factory=list, description="tasks it is asked for; empty: all")
+    tasks: list[Filled] = Field(default_factory=list, description="tasks it is asked for; empty: all")
     weight: float = Field(1.0, gt=0, le=1_000_000, description="its share of the traffic")
     accuracy: Share | None = Field(None, description="how often it is right: the prior of its vote")
     fallback: bool = Field(False, description="asked only when every other candidate is unavailable or has failed")
@@ -244,17 +256,17 @@ class ProviderTable(Section):
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
             if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not text.isprintable():
-                raise ValueError(f'"{name}" is not a header name with a printable value')
+                raise Conflict(f'"{shown(name)}" is not a header name with a printable value', (name,))
         return value
 
     @model_validator(mode="after")
     def _models(self) -> Self:
         if (self.model is None) == (self.models is None):
-            raise ValueError("give either model or models")
+            raise Conflict("needs either model or models", ("model",), ("models",))
         if "*" in self.served and (self.model or len(self.served) > 1):
-            raise ValueError('"*" stands alone: models = ["*"]')
+            raise Conflict('"*" stands alone: models = ["*"]', ("models",), ("model",))
         if len(set(self.served)) < len(self.served):
-            raise ValueError("models names one model twice")
+            raise Conflict("models names one model twice", ("models",))
         return self
 
 
@@ -274,14 +286,18 @@ class Settings(Section):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         seen: set[str] = set()
-        for table in self.providers:
+        for index, table in enumerate(self.providers):
             if table.name in seen:
-                raise ValueError(f'two [[providers]] tables are named "{table.name}"')
+                raise Conflict(f'two [[providers]] tables are named "{table.name}"', ("providers", index, "name"))
             seen.add(table.name)
         if not self.providers:
             raise ValueError("no [[providers]] table: nobody could answer")
-        if self.judge.model_provider and self.judge.model_provider not in seen:
-            raise ValueError(f'judge.model_provider names no [[providers]] table: "{self.judge.model_provider}"')
+        judge = self.judge.model_provider
+        if judge and judge not in seen:
+            near = nearest(judge, seen)
+            hint = f'; did you mean "{near}"?' if near else ""
+            unknown = f'judge.model_provider names no [[providers]] table: "{shown(judge)}"{hint}'
+            raise Conflict(unknown, ("judge", "model_provider"))
         return self
 
 
@@ -289,14 +305,5 @@ def split_address(address: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` as a pair. Raises ValueError."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})", address)
     if not match or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port number
-        raise ValueError(f'"{address}" must look like 127.0.0.1:7071')
+        raise ValueError(f'"{shown(address)}" must look like 127.0.0.1:7071')
     return match[1].strip("[]"), int(match[2])
-
-
-def known_strategy(name: str) -> str:
-    """The strategy's name in lower case. Raises ValueError naming the nearest."""
-
-    if name.casefold() in STRATEGIES:
-        return name.casefold()
-    near = nearest(name, STRATEGIES)
-    raise ValueError(f'unknown strategy "{name}"' + (f'; did you mean "{near}"?' if near else ""))

@@ -25,6 +25,10 @@ class PoolError(Exception):
         self.retry_after = retry_after  # seconds, None: unknown
 
 
+class StartRefused(Exception):
+    """The pool cannot or must not start. Its text is one line for the person who started it."""
+
+
 # --- The caller's -----------------------------------------------------------------------------------------------
 
 

@@ -66,15 +66,17 @@ class Mapped(AbstractAsyncContextManager[Events]):
     Subclasses write `_map`, and may override the two methods to do more on the way in and out.
     """
 
-    __slots__ = ("_inner", "_out")
+    __slots__ = ("_inner", "_out", "_request", "_then")
 
-    def __init__(self, inner: Answering) -> None:
-        self._inner = inner
+    def __init__(self, then: Ask, request: Request) -> None:
+        self._then = then
+        self._request = request
 
     @abstractmethod
     def _map(self, events: Events) -> Events: ...
 
     async def __aenter__(self) -> Events:
+        self._inner = self._then(self._request)
         self._out = self._map(await self._inner.__aenter__())
         return self._out
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Attempt:
     """One provider call. Instants are `core.clock.now` seconds; closed whatever the way out.
 
-    `outcome` is `running`, `ok`, `left` (the caller or the pool walked away), `deadline`, or the reason of the error.
+    `outcome` is `running`, `ok`, or the reason of what ended it (`CANCELLED`: the caller or the pool walked away).
     """
 
     deployment: str

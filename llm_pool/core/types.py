@@ -183,4 +183,4 @@ class Finished:
 Event: TypeAlias = Started | TextDelta | ReasoningDelta | ToolCallDelta | Phase | Warning | Finished
 
 # The first of these is the first word: after it a stream never changes its voice.
-Word: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Finished
+WORDS = (TextDelta, ReasoningDelta, ToolCallDelta, Finished)

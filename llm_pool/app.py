@@ -1,0 +1,124 @@
+"""The composition root: settings in, a running pool out. The one module that knows every concrete class."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from random import Random
+from typing import TYPE_CHECKING, assert_never
+
+from llm_pool.config.catalog import Catalog
+from llm_pool.core import clock
+from llm_pool.core.streams import nested
+from llm_pool.dispatch.attempts import Attempts
+from llm_pool.dispatch.health import HealthWatch
+from llm_pool.dispatch.line import lines
+from llm_pool.dispatch.router import Deployment, Router
+from llm_pool.gates.preparing import Preparing
+from llm_pool.gates.recording import Recording
+from llm_pool.pool import Pool
+from llm_pool.providers.ollama.client import DEFAULT_URL, Ollama
+from llm_pool.providers.sim.client import Simulated
+from llm_pool.secrets.references import resolve
+from llm_pool.strategies.chosen import Chosen
+from llm_pool.strategies.fastest import Fastest
+from llm_pool.telemetry.lag import watch_lag
+from llm_pool.telemetry.metrics import Metrics
+from llm_pool.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Mapping
+
+    from llm_pool.config.load import Loaded
+    from llm_pool.config.settings import ProviderTable, Settings
+    from llm_pool.core.ports.provider import Provider
+
+
+@asynccontextmanager
+async def running(
+    loaded: Loaded,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    now: clock.Clock = clock.now,
+    random: Random | None = None,
+) -> AsyncIterator[Pool]:
+    """Everything that answers, alive for the length of the block. Raises SecretError for a key that is not there."""
+    settings = loaded.settings
+    metrics = Metrics()
+    metrics.build(__version__, loaded.version).set(1)
+    catalog = Catalog.of(settings)
+    built = {table.name: provider(table, environ) for table in settings.providers}
+    async with AsyncExitStack() as stack:
+        for each in built.values():
+            await stack.enter_async_context(each)
+        health = await stack.enter_async_context(HealthWatch(built, metrics))
+        await stack.enter_async_context(_owned(watch_lag(metrics.loop_lag, now=now)))
+
+        router = Router(
+            deployments(settings, built),
+            state=health.state,
+            random=random or Random(),  # noqa: S311 - it spreads load, it guards nothing
+        )
+        attempts = Attempts(router, metrics, line=lines(metrics, now=now))
+        ask = nested(
+            [
+                Recording(metrics, now=now),
+                Preparing(settings, catalog, version=loaded.version),
+                Chosen({"fastest": Fastest()}),
+            ],
+            attempts.ask,
+        )
+        yield Pool(
+            ask, settings=settings, version=loaded.version, catalog=catalog, health=health, metrics=metrics, now=now
+        )
+
+
+def provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
+    """The driver of one `[[providers]]` table."""
+    match table.driver:
+        case "ollama":
+            return Ollama(
+                base_url=table.base_url or DEFAULT_URL,
+                models=table.served,
+                api_key=resolve(table.api_key, environ) if table.api_key else None,
+                extra_headers=table.extra_headers,
+                num_ctx=table.num_ctx,
+                keep_alive=table.keep_alive,
+                preload=table.preload,
+            )
+        case "sim":
+            return Simulated(table.sim, provider=table.prefix, models=table.served)
+        case _:
+            assert_never(table.driver)
+
+
+def deployments(settings: Settings, built: Mapping[str, Provider]) -> list[Deployment]:
+    """One deployment for each model of each table."""
+    return [
+        Deployment(
+            name=table.name,
+            model=f"{table.prefix}/{upstream}",
+            upstream=upstream,
+            provider=built[table.name],
+            tasks=frozenset(table.tasks),
+            weight=table.weight,
+            fallback=table.fallback,
+            max_tokens=table.max_tokens,
+            timeout=None if table.timeout_ms is None else table.timeout_ms / 1000,
+        )
+        for table in settings.providers
+        for upstream in table.served
+    ]
+
+
+@asynccontextmanager
+async def _owned(service: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run a service for the length of the block."""
+    task = asyncio.create_task(service)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,68 @@
+"""Walk the declared settings: which sections there are, which keys a table has, and what type a key is."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from llm_pool.config.settings import PENDING, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from llm_pool.config.locate import KeyPath
+
+
+def plain(annotation: Any) -> Any:
+    """The type itself, without `Annotated` and without `| None`."""
+    if get_origin(annotation) is Annotated:
+        return plain(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return plain(next(one for one in get_args(annotation) if one is not type(None)))
+    return annotation
+
+
+def keys_of(table: type[BaseModel] | None = None) -> Mapping[str, FieldInfo]:
+    return (table or Settings).model_fields
+
+
+def table_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The table that this key holds, alone or in a list; None for a plain value."""
+    kind = plain(field.annotation)
+    if get_origin(kind) is list:
+        kind = plain(get_args(kind)[0])
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    """Every section by name, in the order of the file, without `[[providers]]`."""
+    found = {name: table_of(field) for name, field in keys_of().items() if name != "providers"}
+    return {name: table for name, table in found.items() if table}
+
+
+def table_at(path: KeyPath) -> type[BaseModel] | None:
+    """The declared table at this path; None where there is none, or only free keys (`strategy_by_task`)."""
+    table: type[BaseModel] | None = Settings
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = keys_of(table).get(part)
+        table = table_of(field) if field else None
+        if table is None:
+            return None
+    return table
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The words that this key accepts, where it accepts only some."""
+    kind = plain(field.annotation)
+    return tuple(str(one) for one in get_args(kind)) if get_origin(kind) is Literal else ()
+
+
+def pending(section: str, key: str) -> bool:
+    """Whether this key is accepted but not active yet."""
+    return section in PENDING or f"{section}.{key}" in PENDING

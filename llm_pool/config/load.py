@@ -1,0 +1,197 @@
+"""Load `llm-pool.toml`, lay the environment over it, and say for every value where it came from.
+
+A plain function that reads one file: the watcher calls it in a thread, off the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from llm_pool.config import environment
+from llm_pool.config.fields import keys_of, pending, table_of
+from llm_pool.config.locate import absurd, lines
+from llm_pool.config.problems import ConfigError, Sources, problems_of
+from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
+from llm_pool.core.errors import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from llm_pool.config.locate import KeyPath
+
+__all__ = ["ConfigError", "Loaded", "choose", "load"]
+
+FILE = "llm-pool.toml"
+MOST_BYTES = 256 * 1024
+
+# In an installed wheel the default file lies inside the package, in a checkout beside it.
+_PACKAGE = Path(__file__).parents[1]
+PACKAGED = (_PACKAGE / FILE, _PACKAGE.parent / FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One configuration, checked, with its provenance."""
+
+    settings: Settings
+    path: Path  # absolute
+    version: str  # the first 12 hex digits of the SHA-256 of the file
+    origins: Mapping[str, str]  # "server.http_addr" -> "default" | "llm-pool.toml:12" | "environment NAME"
+    pending: tuple[tuple[str, str], ...]  # keys that somebody set and that are not active yet, with their origin
+    ignored: tuple[str, ...]  # environment variables that begin with LLM_POOL_ and are not ours
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """Load this file; without one LLM_POOL_CONFIG, ./llm-pool.toml or the packaged default. Raises ConfigError."""
+    chosen, named_by = choose(path, environ)
+    content = _read(chosen, named_by)
+    name = shown(chosen.name)
+    text, raw = _parse(content, name)
+    found = environment.read(environ, raw.get("providers"))
+    sources = Sources(name, lines(text), found.variables, _names(raw.get("providers")))
+    problems: tuple[str, ...] = ()
+    try:
+        settings = Settings.model_validate(_overlaid(raw, found.values))
+    except ValidationError as error:
+        problems = problems_of(error.errors(include_url=False), sources)
+    if problems := problems + found.problems:
+        raise ConfigError(*problems)
+    origins = dict(_origins(settings, sources))
+    return Loaded(
+        settings=settings,
+        path=chosen.absolute(),
+        version=hashlib.sha256(content).hexdigest()[:12],
+        origins=MappingProxyType(origins),
+        pending=tuple(_pending(settings, origins)),
+        ignored=found.ignored,
+    )
+
+
+def choose(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    here: Path = Path(),
+    packaged: Sequence[Path] = PACKAGED,
+) -> tuple[Path, str]:
+    """The file to load, and the variable that named it ("" where none did)."""
+    if path is not None:
+        return path, ""
+    if named := environ.get(environment.CONFIG, "").strip():
+        return here / named, environment.CONFIG
+    for candidate in (here / FILE, *packaged):
+        if candidate.is_file():
+            return candidate, ""
+    raise ConfigError(f"no {FILE} in this directory; name the file with --config or {environment.CONFIG}")
+
+
+def _read(path: Path, named_by: str) -> bytes:
+    start = f"environment {named_by}: " if named_by else ""
+    start += shown(str(path), 200)
+    try:
+        if not path.exists():
+            raise ConfigError(f"{start}: no such file")
+        if not path.is_file():  # a pipe would block, a directory cannot be read
+            raise ConfigError(f"{start}: is not a file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{start}: cannot be read: {error.strerror or 'unknown reason'}") from None
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{start}: larger than {MOST_BYTES // 1024} KB")
+    return content
+
+
+def _parse(content: bytes, name: str) -> tuple[str, dict[str, Any]]:
+    try:
+        text = content.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{name}:{line}: is not UTF-8") from None
+    if refused := absurd(text):
+        line, why = refused
+        raise ConfigError(f"{name}:{line}: {why}")
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_syntax(str(error), text, name)) from None
+    except (ValueError, RecursionError):  # such as an integer of more than 4,300 digits
+        raise ConfigError(f"{name}:1: holds a value that cannot be read") from None
+
+
+def _syntax(said: str, text: str, name: str) -> str:
+    """tomllib's message with its place in front: `Invalid value (at line 3, column 8)`."""
+    match = re.fullmatch(r"(?P<what>.*) \(at (line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", said)
+    if not match:
+        return f"{name}:1: not TOML: {said}"
+    line = match["line"] or len(text.rstrip("\n").split("\n"))
+    column = f" (column {match['column']})" if match["column"] else " (end of file)"
+    return f"{name}:{line}: not TOML: {match['what'][:1].lower()}{match['what'][1:]}{column}"
+
+
+def _overlaid(raw: dict[str, Any], values: Mapping[KeyPath, object]) -> dict[str, Any]:
+    """The file's tables with the environment's values. What is no table stays, for the validation to say so."""
+    result = dict(raw)
+    if isinstance(raw.get("providers"), list):
+        result["providers"] = [dict(table) if isinstance(table, dict) else table for table in raw["providers"]]
+    copied = set()
+    for (section, *rest), value in values.items():
+        if section != "providers" and section not in copied:
+            table = result.get(str(section), {})
+            result[str(section)] = dict(table) if isinstance(table, dict) else table
+            copied.add(section)
+        table = result[str(section)]
+        for part in rest[:-1]:
+            table = table[part]
+        if isinstance(table, dict):
+            table[rest[-1]] = value
+    return result
+
+
+def _names(providers: object) -> tuple[str | None, ...]:
+    tables = providers if isinstance(providers, list) else []
+    names = [table.get("name") if isinstance(table, dict) else None for table in tables]
+    return tuple(name if isinstance(name, str) else None for name in names)
+
+
+def _origins(settings: Settings, sources: Sources) -> Iterator[tuple[str, str]]:
+    for section in keys_of():
+        if section != "providers":
+            yield from _table_origins(getattr(settings, section), (section,), sources)
+    for index, table in enumerate(settings.providers):
+        yield from _table_origins(table, ("providers", index), sources)
+
+
+def _table_origins(table: BaseModel, above: KeyPath, sources: Sources) -> Iterator[tuple[str, str]]:
+    for key, field in keys_of(type(table)).items():
+        path: KeyPath = (*above, key)
+        value = getattr(table, key)
+        if table_of(field):
+            yield from _table_origins(value, path, sources)
+        elif isinstance(value, dict) and value and key != "json_schema":
+            for name in value:
+                yield f"{sources.dotted(path)}.{name}", sources.where((*path, name))
+        else:
+            yield sources.dotted(path), sources.where(path) if sources.is_set(path) else "default"
+
+
+def _pending(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Keys that somebody set although nothing obeys them yet: see PENDING, and strategies that are not built."""
+    chosen = {f"ensemble.strategy_by_task.{task}": name for task, name in settings.ensemble.strategy_by_task.items()}
+    chosen["ensemble.default_strategy"] = settings.ensemble.default_strategy
+    for key, origin in origins.items():
+        if origin == "default":
+            continue
+        section, *_, last = key.split(".")
+        if pending(section, last) or chosen.get(key, ACTIVE_STRATEGIES[0]) not in ACTIVE_STRATEGIES:
+            yield key, origin

@@ -1,0 +1,93 @@
+"""The account of one call at an edge: its id, what became of it, and exactly one access line."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from llm_pool.core.errors import CallerLeft, DeadlineExceeded
+from llm_pool.core.outcome import OK
+from llm_pool.telemetry.logs import fields
+
+if TYPE_CHECKING:
+    from llm_pool.core.clock import Clock
+    from llm_pool.core.types import Request
+    from llm_pool.telemetry.metrics import Metrics
+
+log = logging.getLogger("llm_pool.access")
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII)
+
+
+def well_formed(request_id: str) -> bool:
+    return _ID.fullmatch(request_id) is not None
+
+
+def made() -> str:
+    return secrets.token_hex(16)
+
+
+class Account:
+    """Opened when a call arrives; `close` may be called more than once, and only the first counts."""
+
+    __slots__ = ("_closed", "_metrics", "_now", "edge", "id", "request", "route", "started", "trace_id")
+
+    def __init__(
+        self, edge: str, route: str, *, metrics: Metrics, now: Clock, request_id: str = "", traceparent: str = ""
+    ) -> None:
+        self.edge = edge
+        self.route = route  # a configured template, never the caller's path
+        self.id = request_id if well_formed(request_id) else made()
+        trace = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+        self.trace_id = trace[1] if trace else ""
+        self.started = now()
+        self.request: Request | None = None
+        self._metrics = metrics
+        self._now = now
+        self._closed = False
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((self._now() - self.started) * 1000, 3)
+
+    def close(self, *, status: int | str, outcome: str = OK) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        line: dict[str, object] = {
+            "request_id": self.id,
+            "edge": self.edge,
+            "route": self.route,
+            "status": status,
+            "outcome": outcome,
+            "duration_ms": self.elapsed_ms,
+        }
+        if self.trace_id:
+            line["trace_id"] = self.trace_id
+        if self.request is None:
+            if outcome not in {OK, CallerLeft.reason, DeadlineExceeded.reason}:
+                self._metrics.rejected(self.edge, outcome).inc()
+        else:
+            line |= _told(self.request)
+        log.info("request", extra=fields(**line))
+
+
+def _told(request: Request) -> dict[str, object]:
+    trace = request.trace
+    winner = trace.winner()
+    usage = trace.usage()
+    return {
+        "tenant": request.caller.tenant,
+        "project": request.caller.project,
+        "task": request.task,
+        "strategy": trace.strategy,
+        "winner_model": winner.model if winner else "",
+        "attempts": len(trace.attempts),
+        "from_cache": trace.from_cache,
+        "degraded": winner is not None and winner.fallback,
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+    }

@@ -1,0 +1,159 @@
+"""Around every RPC: the account, undecodable bytes, and the one place where errors become statuses.
+
+grpc.aio sends `str(exception)` to the client, also for bytes that do not decode. So this interceptor stands outermost,
+and wraps the deserializer too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+
+from llm_pool.core.errors import CallerLeft, DeadlineExceeded, InvalidRequest, MethodNotAllowed, PoolError
+from llm_pool.core.outcome import outcome_of
+from llm_pool.edges import status
+from llm_pool.edges.account import Account
+from llm_pool.edges.grpc.details import REQUEST_ID, trailers
+from llm_pool.telemetry.logs import fields
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from llm_pool.pool import Pool
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Behaviour = Callable[[Any, Context], Any]
+
+log = logging.getLogger(__name__)
+
+ACCOUNT: ContextVar[Account] = ContextVar("account")
+
+UNDECODABLE = object()
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._unmatched: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
+            self._guarded("unmatched", _no_such_method)
+        )
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # names are the caller's here: nothing is remembered of them
+                return self._unmatched
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        """The same handler behind the guard. Ours, health's and reflection's are of these three kinds."""
+        kind = next(kind for kind in ("unary_unary", "unary_stream", "stream_stream") if getattr(handler, kind))
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        decode = _tolerant(handler.request_deserializer)
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            self._guarded(method, getattr(handler, kind)), decode, handler.response_serializer
+        )
+        return wrapped
+
+    def _guarded(self, method: str, behaviour: Behaviour) -> Behaviour:
+        run = _writing(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
+        pool = self._pool
+
+        async def guarded(request: Any, context: Context) -> Any:
+            sent = dict(_text(context))
+            account = Account(
+                "grpc",
+                method,
+                metrics=pool.metrics,
+                now=pool.now,
+                request_id=sent.get(REQUEST_ID, ""),
+                traceparent=sent.get("traceparent", ""),
+            )
+            ACCOUNT.set(account)
+            try:
+                response = await run(_decoded(request), context)
+            except grpc.aio.AbortError:  # the health service refuses so; an `Exception`, so it comes first
+                account.close(status="ABORTED_BY_SERVICE", outcome="NOT_FOUND")
+                raise
+            except asyncio.CancelledError as error:
+                request = account.request
+                late = request is not None and asyncio.get_running_loop().time() >= request.deadline
+                kind = DeadlineExceeded if late else CallerLeft
+                account.close(status=status.ROW[kind].grpc, outcome=outcome_of(error, answered=False, late=late))
+                raise
+            except PoolError as error:
+                await _refuse(error, account, context)
+            except Exception:  # the last stop: whatever it is, the caller learns the request id and nothing else
+                if context.cancelled():  # writing to somebody who has gone
+                    account.close(status=status.ROW[CallerLeft].grpc, outcome=CallerLeft.reason)
+                    raise
+                log.exception("unexpected error", extra=fields(request_id=account.id))
+                await _refuse(status.internal(), account, context)
+            context.set_trailing_metadata(((REQUEST_ID, account.id),))
+            account.close(status="OK")
+            return response
+
+        return guarded
+
+
+async def _refuse(error: PoolError, account: Account, context: Context) -> NoReturn:
+    row = status.status(error)
+    account.close(status=row.grpc, outcome=error.reason)
+    code = grpc.StatusCode[row.grpc]
+    await context.abort(code, error.message, trailers(code, error, account.id))
+
+
+async def _no_such_method(request: Any, context: Context) -> NoReturn:
+    raise MethodNotAllowed("no such method")
+
+
+def _text(context: Context) -> list[tuple[str, str]]:
+    """The metadata that we read. The last of several equal names would win; identity reads its own, and counts."""
+    return [(key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str)]
+
+
+def _tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    def tolerant(raw: bytes) -> Any:
+        try:
+            return decode(raw) if decode else raw
+        except Exception:  # noqa: BLE001 - garbage of a caller, in whatever way protobuf says so
+            return UNDECODABLE
+
+    return tolerant if decode else None
+
+
+def _decoded(request: Any) -> Any:
+    """Raises InvalidRequest for what did not decode, here or, of a stream, when it is read."""
+    if request is UNDECODABLE:
+        raise InvalidRequest("the request message cannot be decoded")
+    return _each_decoded(request) if hasattr(request, "__aiter__") else request
+
+
+async def _each_decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _decoded(request)
+
+
+def _writing(generator: Behaviour) -> Behaviour:
+    """Write, do not yield: a generator that grpc.aio abandons is cleaned up in another task."""
+
+    async def write(request: Any, context: Context) -> None:
+        async with aclosing(generator(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return write

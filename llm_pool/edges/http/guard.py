@@ -1,0 +1,109 @@
+"""Around every handler: the account, the host check, and the one place where errors become answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from llm_pool.core import errors
+from llm_pool.core.outcome import outcome_of
+from llm_pool.edges import status
+from llm_pool.edges.account import Account
+from llm_pool.telemetry.logs import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Middleware
+
+    from llm_pool.core.errors import PoolError
+    from llm_pool.edges.http.hosts import Hosts
+    from llm_pool.pool import Pool
+
+log = logging.getLogger(__name__)
+
+ACCOUNT = web.RequestKey("account", Account)
+
+_OF_AIOHTTP: dict[int, type[PoolError]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMedia,
+}
+
+
+def guard(pool: Pool, hosts: Hosts) -> Middleware:
+    @web.middleware
+    async def guarded(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        account = request[ACCOUNT] = Account(
+            "http",
+            _route(request),
+            metrics=pool.metrics,
+            now=pool.now,
+            request_id=request.headers.get("x-request-id", ""),
+            traceparent=request.headers.get("traceparent", ""),
+        )
+        try:
+            hosts.check(request.headers.getall("Host", []))
+            response = await handler(request)
+        except errors.PoolError as error:
+            response = refused(error, account)
+        except web.HTTPException as error:
+            response = refused(_translated(error), account, allow=error.headers.get("Allow", ""))
+        except (asyncio.CancelledError, ConnectionError) as error:
+            # Nobody is there to be answered. The status is the one that logs of web servers use for this.
+            account.close(status=499, outcome=outcome_of(error, answered=False, late=_late(account)))
+            raise
+        except Exception:  # the last stop: whatever it is, the caller learns the request id and nothing else
+            log.exception("unexpected error", extra=fields(request_id=account.id))
+            response = refused(status.internal(), account)
+        if not response.prepared:
+            response.headers["x-request-id"] = account.id
+        account.close(status=response.status)
+        return response
+
+    return guarded
+
+
+def refused(error: PoolError, account: Account, *, allow: str = "") -> web.Response:
+    """The answer to a call that failed before its first byte. Closes the account."""
+    row = status.status(error)
+    headers = {"Allow": allow} if allow else {}
+    if row.http == status.OVERLOADED:
+        headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
+    account.close(status=row.http, outcome=error.reason)
+    return json(status.body(error, account.id), status=row.http, headers=headers)
+
+
+def json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(value), status=status, headers={"Content-Type": "application/json", **(headers or {})}
+    )
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+def _late(account: Account) -> bool:
+    request = account.request
+    return request is not None and asyncio.get_running_loop().time() >= request.deadline
+
+
+def _translated(error: web.HTTPException) -> PoolError:
+    match _OF_AIOHTTP.get(error.status):
+        case None:
+            return errors.InvalidRequest("the request cannot be understood")
+        case errors.NotFound as kind:
+            return kind("no such path")
+        case errors.MethodNotAllowed as kind:
+            return kind(f"this path takes {error.headers.get('Allow', 'another method')}")
+        case kind:
+            return kind(error.reason)

@@ -1,0 +1,135 @@
+"""`POST /v1/infer`: our own door, whole or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, assert_never
+
+from aiohttp.web import RequestPayloadError
+
+from llm_pool.core.errors import BodyTooLarge, InvalidRequest, PoolError, UnsupportedMedia
+from llm_pool.core.types import (
+    Event,
+    Finished,
+    Phase,
+    ReasoningDelta,
+    Request,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    Warning,
+)
+from llm_pool.edges import status
+from llm_pool.edges.http.guard import ACCOUNT, json
+from llm_pool.edges.http.sse import Sse
+from llm_pool.edges.wire import answer_json, finished_json, parsed, to_request
+from llm_pool.telemetry.logs import fields
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
+    from llm_pool.edges.account import Account
+    from llm_pool.edges.wire import InferBody
+    from llm_pool.pool import Pool
+
+log = logging.getLogger(__name__)
+
+OFF_LOOP_BYTES = 256 * 1024  # parsing more than this would hold up everybody else
+
+
+def infer(pool: Pool) -> Handler:
+    async def handle(http: web.Request) -> web.StreamResponse:
+        account = http[ACCOUNT]
+        body = await _body(http, limit=pool.settings.server.max_body_bytes)
+        request = to_request(body, pool, account, whole=not body.stream)
+        if body.stream:
+            return await _stream(http, pool, request, account)
+        answer = await pool.infer(request)
+        return json(answer_json(request, account, answer), headers=told(request))
+
+    return handle
+
+
+async def _body(http: web.Request, *, limit: int) -> InferBody:
+    if http.content_type != "application/json":
+        raise UnsupportedMedia("the body must be application/json")
+    if http.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("the body must not be encoded")
+    too_large = BodyTooLarge(f"the body must be at most {limit} bytes")
+    if (http.content_length or 0) > limit:
+        raise too_large
+    try:
+        raw = await http.read()
+    except RequestPayloadError:
+        raise InvalidRequest("the body ended before it was complete") from None
+    if len(raw) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(parsed, raw)
+    return parsed(raw)
+
+
+async def _stream(http: web.Request, pool: Pool, request: Request, account: Account) -> web.StreamResponse:
+    async with Sse(http, headers={"x-request-id": account.id}) as sse:
+        try:
+            async with pool.open(request) as events:
+                model = ""
+                async for event in events:
+                    if isinstance(event, Started):
+                        model = event.model
+                    await sse.send(*frame(event, request, account, model=model))
+        except ConnectionError:  # the caller's
+            raise
+        except Exception as error:
+            if not sse.begun:
+                raise
+            await sse.fail(status.body(_in_band(error, account), account.id))
+        else:
+            await sse.response.write_eof()
+    return sse.response
+
+
+def _in_band(error: Exception, account: Account) -> PoolError:
+    """What a caller whose stream has begun is told. Closes the account."""
+    if not isinstance(error, PoolError):
+        log.error("unexpected error", exc_info=error, extra=fields(request_id=account.id))
+        error = status.internal()
+    account.close(status=200, outcome=error.reason)
+    return error
+
+
+def frame(event: Event, request: Request, account: Account, *, model: str) -> tuple[str, dict[str, object]]:
+    """The name and the data of one server-sent event."""
+    match event:
+        case TextDelta():
+            return "text", {"text": event.text}
+        case ReasoningDelta():
+            return "reasoning", {"text": event.text}
+        case ToolCallDelta():
+            return "tool_call", {"index": event.index, "id": event.id, "name": event.name, "arguments": event.arguments}
+        case Started():
+            return "started", {"model": event.model, "provider": event.provider, "request_id": request.id}
+        case Phase():
+            return "phase", {"name": event.name, "voice": event.voice}
+        case Warning():
+            return "warning", {"code": event.code, "message": event.message}
+        case Finished():
+            return "finished", finished_json(request, account, model=model, reason=event.reason, usage=event.usage)
+        case _:
+            assert_never(event)
+
+
+def told(request: Request) -> dict[str, str]:
+    """How the answer came about, for those who read headers. A wildcard's model is a caller's text: checked."""
+    trace = request.trace
+    winner = trace.winner()
+    values = {
+        "x-llm-pool-strategy": trace.strategy,
+        "x-llm-pool-attempts": str(len(trace.attempts)),
+        "x-llm-pool-config-version": trace.config_version,
+    }
+    if winner is not None:
+        values["x-llm-pool-provider"] = winner.deployment
+        if winner.model.isascii() and winner.model.isprintable():
+            values["x-llm-pool-model"] = winner.model
+    return values

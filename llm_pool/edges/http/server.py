@@ -1,0 +1,92 @@
+"""The HTTP edge: routes, limits, and a listener that lives as long as its block."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from llm_pool.config.settings import split_address
+from llm_pool.edges.account import Account
+from llm_pool.edges.http import probes
+from llm_pool.edges.http.guard import ACCOUNT, guard
+from llm_pool.edges.http.hosts import Hosts
+from llm_pool.edges.http.infer import infer
+from llm_pool.edges.http.models import models
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from llm_pool.edges.readiness import Lifecycle
+    from llm_pool.pool import Pool
+
+
+def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Application:
+    server = pool.settings.server
+    app = web.Application(
+        middlewares=[guard(pool, Hosts(server.allowed_hosts, bound=bound))], client_max_size=server.max_body_bytes
+    )
+    app.add_routes([
+        web.post("/v1/infer", infer(pool)),
+        web.get("/v1/models", models(pool)),
+        web.get("/health", probes.health(pool)),
+        web.get("/health/detailed", probes.detailed(pool, lifecycle)),
+        web.get("/api/v1/healthz", probes.live),
+        web.get("/livez", probes.live),
+        web.get("/readyz", probes.ready(pool, lifecycle)),
+        web.get("/metrics", probes.metrics(pool)),
+    ])
+    return app
+
+
+class Edge:
+    """A running HTTP server."""
+
+    def __init__(self, runner: web.AppRunner, address: str) -> None:
+        self.address = address
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """No new connections; then wait for what is in flight, at most `drain_ms`, and cancel the rest."""
+        await self._runner.cleanup()
+
+
+@asynccontextmanager
+async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
+    """Listen on `server.http_addr` for the length of the block. Raises OSError where that is not possible."""
+    settings = pool.settings.server
+    host, port = split_address(settings.http_addr)
+    runner = web.AppRunner(
+        application(pool, lifecycle, bound=host),
+        # Without this a caller who hangs up would leave its handler running to the end. A half-closed connection
+        # counts as hung up.
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log_class=_unaccounted(pool),
+        access_log=logging.getLogger("llm_pool.access"),
+        shutdown_timeout=settings.drain_ms / 1000,
+    )
+    await runner.setup()
+    shown = f"[{host}]" if ":" in host else host
+    edge = Edge(runner, "")
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        edge.address = f"{shown}:{runner.addresses[0][1]}"
+        yield edge
+    finally:
+        await edge.stop()
+
+
+def _unaccounted(pool: Pool) -> type[AbstractAccessLogger]:
+    """An access line for what aiohttp refuses before any handler sees it: malformed HTTP."""
+
+    class Unaccounted(AbstractAccessLogger):
+        def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+            if ACCOUNT not in request:
+                account = Account("http", "malformed", metrics=pool.metrics, now=pool.now)
+                account.close(status=response.status, outcome="MALFORMED_HTTP")
+
+    return Unaccounted

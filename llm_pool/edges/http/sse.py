@@ -1,0 +1,82 @@
+"""Server-sent events: one JSON event per frame, a ping when a model is silent, an error in-band after the first byte.
+
+Headers are held until the first event or the first ping, so that what fails before has a status of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Self
+
+import orjson
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PING_EVERY = 15.0  # seconds; load balancers commonly cut what is silent for 30 to 60
+LAST_WORDS = 0.05  # seconds that a caller who does not read gets to take the error of a stream
+
+HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+class Sse(AbstractAsyncContextManager["Sse"]):
+    def __init__(self, request: web.Request, *, headers: dict[str, str], ping_every: float = PING_EVERY) -> None:
+        self._request = request
+        self.response = web.StreamResponse(headers={**HEADERS, **headers})
+        self._every = ping_every
+        self._loop = asyncio.get_running_loop()
+        self._wrote = self._loop.time()
+        self._pinging: asyncio.Task[None] | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self.response.prepared
+
+    async def send(self, name: str, data: object) -> None:
+        """One frame. Waits while the caller reads slowly."""
+        await self._write(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)))
+
+    async def fail(self, data: object) -> None:
+        """The error that ends a stream. A caller who does not read loses it, and the connection."""
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self.send("error", data)
+                await self.response.write_eof()
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        self._timer = self._loop.call_later(self._every, self._tick)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._pinging is not None:
+            self._pinging.cancel()
+            await asyncio.gather(self._pinging, return_exceptions=True)
+
+    async def _write(self, frame: bytes) -> None:
+        if self._pinging is not None:
+            # A ping whose caller is gone fails; the write that follows then says so in the owner's task.
+            await asyncio.gather(self._pinging, return_exceptions=True)
+            self._pinging = None
+        await self._put(frame)
+
+    async def _put(self, frame: bytes) -> None:
+        if not self.response.prepared:
+            await self.response.prepare(self._request)
+        self._wrote = self._loop.time()
+        await self.response.write(frame)
+
+    def _tick(self) -> None:
+        """A timer, not a task: most streams are never silent long enough to need one."""
+        quiet = self._loop.time() - self._wrote
+        if quiet >= self._every and (self._pinging is None or self._pinging.done()):
+            self._pinging = self._loop.create_task(self._put(b": ping\n\n"))
+            quiet = 0.0
+        self._timer = self._loop.call_later(max(self._every - quiet, 0.001), self._tick)

@@ -1,0 +1,26 @@
+"""Whether requests should be sent here now: `serve` moves the lifecycle on, both edges tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llm_pool.pool import Pool
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    started: bool = False
+    draining: bool = False
+
+
+def not_ready(pool: Pool, lifecycle: Lifecycle) -> str:
+    """Why no request should be sent here now; empty when it should."""
+    if lifecycle.draining:
+        return "draining"
+    if not lifecycle.started:
+        return "starting"
+    if all(health.state == "unhealthy" for health in pool.health.all().values()):
+        return "no usable provider"
+    return ""

@@ -1,0 +1,212 @@
+"""Words on the wire and words of the core, for both edges: the body of a question, checked; an answer, laid out.
+
+gRPC's messages are brought into `InferBody` too, so that equal questions meet equal checks and equal words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llm_pool.core.errors import Forbidden, InvalidRequest, shown
+from llm_pool.core.trace import Decision, Trace
+from llm_pool.core.types import Caller, Message, Request, Sampling
+from llm_pool.edges.account import well_formed
+
+if TYPE_CHECKING:
+    from llm_pool.core.streams import Answer
+    from llm_pool.core.trace import Attempt
+    from llm_pool.core.types import FinishReason, Usage
+    from llm_pool.edges.account import Account
+    from llm_pool.pool import Pool
+
+MAX_META = 32
+MAX_PROBLEMS = 5  # named in one message
+
+_Name = Annotated[str, Field(min_length=1, max_length=256)]
+_Short = Annotated[str, Field(max_length=512)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class MessageBody(_Body):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class InferBody(_Body):
+    """The body of `POST /v1/infer`."""
+
+    task: _Name = "chat"
+    prompt: str | None = None
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=10_000)] | None = None
+    model: _Name | None = None
+    strategy: _Name | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    deadline_ms: Annotated[int, Field(ge=1)] | None = None
+    stream: bool = False
+    request_id: str | None = None
+    tenant_id: str | None = None
+    project_id: _Short | None = None
+    meta: Annotated[dict[_Short, _Short], Field(max_length=MAX_META)] = Field(default_factory=dict)
+
+
+def parsed(raw: bytes) -> InferBody:
+    """Raises InvalidRequest naming the field, or the line and column where it is no JSON."""
+    try:
+        return InferBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def checked(fields: dict[str, Any]) -> InferBody:
+    """The same from fields that are already Python values. Raises InvalidRequest naming the field."""
+    try:
+        return InferBody.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> InvalidRequest:
+    """Say what is wrong, field by field, without repeating the caller's values."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [_problem(problem["loc"], problem["type"], problem["msg"]) for problem in problems[:MAX_PROBLEMS]]
+    more = f" (and {len(problems) - MAX_PROBLEMS} more)" if len(problems) > MAX_PROBLEMS else ""
+    return InvalidRequest("; ".join(told) + more, field=_path(problems[0]["loc"]))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return shown(".".join(str(step) for step in location))
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    field = _path(location)
+    match kind:
+        case "extra_forbidden":
+            return f"{field}: unknown field"
+        case "json_invalid":
+            return f"the body is not valid JSON: {message.removeprefix('Invalid JSON: ')}"
+        case "model_type" if not field:
+            return "the body must be a JSON object"
+        case _:
+            return f"{field}: {message[:1].lower()}{message[1:]}"
+
+
+def to_request(
+    body: InferBody, pool: Pool, account: Account, *, whole: bool, remaining: float | None = None
+) -> Request:
+    """A request of the core, which the account then tells of.
+
+    `remaining` is the transport's own deadline in seconds; it is clamped, where `deadline_ms` is refused.
+    Raises InvalidRequest, Forbidden.
+    """
+    qos = pool.settings.qos
+    if body.request_id is not None:
+        if not well_formed(body.request_id):
+            raise InvalidRequest("request_id: must be 1 to 128 of A-Z a-z 0-9 . _ : -", field="request_id")
+        account.id = body.request_id
+    caller = Caller(project=body.project_id or "")
+    if body.tenant_id is not None and body.tenant_id != caller.tenant:
+        raise Forbidden("tenant_id is not the tenant of this credential", details={"field": "tenant_id"})
+    deadline_ms = qos.default_deadline_ms if body.deadline_ms is None else body.deadline_ms
+    if deadline_ms > qos.max_deadline_ms:
+        raise InvalidRequest(f"deadline_ms: must be at most {qos.max_deadline_ms}", field="deadline_ms")
+    seconds = deadline_ms / 1000
+    if remaining is not None:
+        seconds = min(remaining, qos.max_deadline_ms / 1000 if body.deadline_ms is None else seconds)
+    # The deadline runs from the arrival of the call, not from the end of reading it.
+    spent = pool.now() - account.started
+    request = Request(
+        id=account.id,
+        messages=_messages(body, qos.max_prompt_bytes),
+        deadline=asyncio.get_running_loop().time() + seconds - spent,
+        trace=Trace(started=account.started),
+        task=body.task,
+        model=body.model,
+        strategy=body.strategy,
+        sampling=Sampling(body.max_tokens, body.temperature),
+        caller=caller,
+        whole=whole,
+        meta=body.meta,
+    )
+    account.request = request
+    return request
+
+
+def _messages(body: InferBody, max_prompt_bytes: int) -> tuple[Message, ...]:
+    if (body.prompt is None) == (body.messages is None):
+        raise InvalidRequest("prompt: give either prompt or messages", field="prompt")
+    if body.prompt is not None:
+        if not body.prompt.strip():
+            raise InvalidRequest("prompt: must not be empty", field="prompt")
+        if len(body.prompt.encode()) > max_prompt_bytes:
+            raise InvalidRequest(f"prompt: must be at most {max_prompt_bytes} bytes of UTF-8", field="prompt")
+        return (Message.of("user", body.prompt),)
+    return tuple(Message.of(message.role, message.content) for message in body.messages or ())
+
+
+def finished_json(
+    request: Request, account: Account, *, model: str, reason: FinishReason, usage: Usage
+) -> dict[str, Any]:
+    """Everything of an answer but its content: the last event of a stream."""
+    trace = request.trace
+    return {
+        "request_id": request.id,
+        "winner_model": model,
+        "duration_ms": account.elapsed_ms,
+        "from_cache": trace.from_cache,
+        "strategy_used": trace.strategy,
+        "finish_reason": reason,
+        "usage": usage_json(usage),
+        "decision": _decision_json(Decision.of(trace)),
+    }
+
+
+def answer_json(request: Request, account: Account, answer: Answer) -> dict[str, Any]:
+    """The unary answer."""
+    told = finished_json(request, account, model=answer.model, reason=answer.reason, usage=answer.usage)
+    thought = {"reasoning": answer.reasoning} if answer.reasoning else {}
+    return {"request_id": told.pop("request_id"), "content": answer.content, **thought, **told}
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "estimated": usage.estimated,
+    }
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "strategy": decision.strategy,
+        "voices": [_voice_json(attempt) for attempt in decision.voices],
+        "winner": decision.winner,
+        "degraded": decision.degraded,
+        "why": decision.why,
+        "warnings": [{"code": warning.code, "message": warning.message} for warning in decision.warnings],
+    }
+
+
+def _voice_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "provider": attempt.deployment,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "latency_ms": _milliseconds(attempt.started, attempt.ended),
+        "first_token_ms": _milliseconds(attempt.started, attempt.first_token),
+        "usage": usage_json(attempt.usage),
+        "why": attempt.why,
+    }
+
+
+def _milliseconds(start: float, end: float | None) -> float | None:
+    return None if end is None else round((end - start) * 1000, 3)

@@ -1,0 +1,73 @@
+"""Count what happened to every request that passed an edge: outermost of the gates, whatever the way out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from llm_pool.core.outcome import outcome_of
+from llm_pool.core.streams import Events
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from llm_pool.core.clock import Clock
+    from llm_pool.core.streams import Answering, Ask
+    from llm_pool.core.types import Request
+    from llm_pool.telemetry.metrics import Metrics
+
+
+class Recording:
+    def __init__(self, metrics: Metrics, *, now: Clock) -> None:
+        self._metrics = metrics
+        self._now = now
+
+    def open(self, request: Request, then: Ask) -> Answering:
+        return _Recorded(self, request, then)
+
+    def ended(self, request: Request, error: BaseException | None) -> None:
+        metrics, trace = self._metrics, request.trace
+        late = asyncio.get_running_loop().time() >= request.deadline
+        winner = trace.winner()
+        # A task that was never resolved is a caller's text and must not become a label.
+        task = request.task if trace.strategy else "unknown"
+        metrics.in_flight.dec()
+        metrics.requests(task, trace.strategy, outcome_of(error, answered=winner is not None, late=late)).inc()
+        took = self._now() - trace.started
+        metrics.duration(task).observe(took)
+        asked = sum((attempt.ended or attempt.started) - attempt.started for attempt in trace.attempts)
+        metrics.overhead.observe(max(0.0, took - asked))
+        if winner is not None:
+            metrics.wins(winner.deployment).inc()
+            if winner.fallback:
+                metrics.degraded(task).inc()
+
+
+class _Recorded(AbstractAsyncContextManager[Events]):
+    __slots__ = ("_inner", "_recording", "_request", "_then")
+
+    def __init__(self, recording: Recording, request: Request, then: Ask) -> None:
+        self._recording = recording
+        self._request = request
+        self._then = then
+
+    async def __aenter__(self) -> Events:
+        self._recording._metrics.in_flight.inc()  # noqa: SLF001 - one gate in two classes
+        try:
+            self._inner = self._then(self._request)
+            return await self._inner.__aenter__()
+        except BaseException as error:
+            self._recording.ended(self._request, error)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._inner.__aexit__(kind, error, trace)
+        except BaseException as last:
+            error = last
+            raise
+        finally:
+            self._recording.ended(self._request, error)

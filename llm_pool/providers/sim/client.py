@@ -1,0 +1,143 @@
+"""The fake that ships in the product: a provider that plays a script, for tests, benchmarks and trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Self
+
+from llm_pool.core.errors import (
+    ProviderError,
+    ProviderGarbled,
+    ProviderMisconfigured,
+    ProviderOverloaded,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnreachable,
+    StreamBroken,
+    shown,
+)
+from llm_pool.core.ports.provider import Health
+from llm_pool.core.streams import Events
+from llm_pool.core.types import Finished, Started, TextDelta
+from llm_pool.providers.sim.script import Script
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from llm_pool.config.settings import Sim
+    from llm_pool.core.streams import Answering
+    from llm_pool.core.types import Request
+    from llm_pool.providers.sim.script import Play
+
+_FAILURES: dict[str, type[ProviderError]] = {
+    "unreachable": ProviderUnreachable,
+    "timeout": ProviderTimeout,
+    "overloaded": ProviderOverloaded,
+    "refused": ProviderRefused,
+    "misconfigured": ProviderMisconfigured,
+    "garbled": ProviderGarbled,
+}
+_RETRY_AFTER = 1.0  # seconds, said with "overloaded"
+
+
+class Simulated:
+    """A `Provider` without a model. It sleeps on the running loop's clock, so a test's clock may jump.
+
+    `calls` counts the answers that were entered, `open` those that have not been left: tests read both.
+    """
+
+    def __init__(self, settings: Sim, *, provider: str, models: tuple[str, ...]) -> None:
+        """`models` are the names it answers to, ("*",): to all. Raises ValueError on settings that cannot be played."""
+        self.calls = 0
+        self.open = 0
+        self._script = Script(settings, provider=provider, models=models)
+        self._failure = settings.fail_with
+        self._provider = provider
+        self._models = None if "*" in models else frozenset(models)
+        self._load = settings.load_ms / 1000
+        self._ready_at = 0.0  # instant of `loop.time()`
+
+    async def __aenter__(self) -> Self:
+        if self._load:
+            self._ready_at = asyncio.get_running_loop().time() + self._load
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close: it has no connection."""
+
+    async def health(self) -> Health:
+        return Health("loading") if self.loading() > 0 else Health("healthy")
+
+    def chat(self, request: Request) -> Answering:
+        """Play the script. Raises `ProviderMisconfigured` for a model that it does not have, as a real one does.
+
+        A call that is to fail does so before its first event; one that is to stall starts, and never says a word.
+        """
+        return _Answering(self, self._script, request)
+
+    def loading(self) -> float:
+        """Seconds until the model is loaded, 0 or less when it is."""
+        return self._ready_at - asyncio.get_running_loop().time() if self._load else 0.0
+
+    def check(self, model: str | None) -> None:
+        """Raise `ProviderMisconfigured` unless it has this model."""
+        if self._models is not None and model not in self._models:
+            raise ProviderMisconfigured(f'the simulated provider "{self._provider}" has no model "{shown(str(model))}"')
+
+    def failure(self) -> ProviderError:
+        """The error that `fail_with` names."""
+        busy = self._failure == "overloaded"
+        return _FAILURES[self._failure](
+            f'the simulated provider "{self._provider}" fails as its script says',
+            retry_after=_RETRY_AFTER if busy else None,
+        )
+
+
+class _Answering(AbstractAsyncContextManager[Events]):
+    __slots__ = ("_events", "_request", "_script", "_sim")
+
+    def __init__(self, sim: Simulated, script: Script, request: Request) -> None:
+        self._sim = sim
+        self._script = script
+        self._request = request
+
+    async def __aenter__(self) -> Events:
+        self._sim.calls += 1
+        self._sim.check(self._request.model)
+        self._events = self._perform(self._script.play(self._request))
+        self._sim.open += 1
+        return self._events
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sim.open -= 1
+        await self._events.aclose()
+
+    async def _perform(self, play: Play) -> Events:
+        if (load := self._sim.loading()) > 0:
+            await asyncio.sleep(load)
+        if play.fate == "fail":
+            await _wait(play.first_token)
+            raise self._sim.failure()
+        yield Started(model=self._request.model or "", provider="sim")
+        if play.fate == "stall":
+            await asyncio.get_running_loop().create_future()
+        await _wait(play.first_token)
+        pieces = play.pieces[: play.break_after] if play.fate == "break" else play.pieces
+        for delay, text in pieces:
+            if delay:
+                await asyncio.sleep(delay)
+            yield TextDelta(text)
+        if play.fate == "break":
+            raise StreamBroken("the simulated answer broke off as its script says")
+        yield Finished(play.reason, play.usage)
+
+
+async def _wait(delay: float) -> None:
+    """Sleep, but not for nothing: `sleep(0)` is a turn of the event loop."""
+    if delay > 0:
+        await asyncio.sleep(delay)

@@ -1,0 +1,188 @@
+"""One server process: opens the pool and its edges, says that it is ready, and drains when told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+from llm_pool.app import running
+from llm_pool.config.settings import split_address
+from llm_pool.core.errors import StartRefused
+from llm_pool.edges.readiness import Lifecycle
+from llm_pool.telemetry.logs import configure, fields
+from llm_pool.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from llm_pool.config.load import Loaded
+    from llm_pool.config.settings import Settings
+    from llm_pool.pool import Pool
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK = 0.2  # seconds that the ready line waits for providers; later ones are `checking`
+
+
+def serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartRefused, with a line to show, where it cannot start."""
+    refuse_unsafe(loaded.settings)
+    refuse_taken(loaded.settings)
+    try:
+        configure(loaded.settings.telemetry)
+    except OSError as error:
+        raise StartRefused(f"telemetry.log_file cannot be written: {error.strerror}") from error
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(loaded, environ))
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Never let a network in without authentication, unless two switches say so. Raises StartRefused."""
+    auth = settings.auth
+    beyond = [address for address in _enabled(settings).values() if not _loopback(split_address(address)[0])]
+    if beyond and not (auth.mode == "off" and auth.allow_anonymous_network):
+        raise StartRefused(
+            f"{beyond[0]} is not loopback, and everyone there could call without a credential: bind 127.0.0.1, "
+            'or set both auth.mode = "off" and auth.allow_anonymous_network = true'
+        )
+
+
+def refuse_taken(settings: Settings) -> None:
+    """Find out early, and in Python, why a port is not to be had: grpc only makes noise. Raises StartRefused."""
+    for name, address in _enabled(settings).items():
+        host, port = split_address(address)
+        try:
+            for family, kind, protocol, _, target in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(target)
+        except OSError as error:
+            raise StartRefused(_unbound(name, address, error)) from error
+
+
+def _enabled(settings: Settings) -> dict[str, str]:
+    """The addresses to listen on, by the edge's name."""
+    server = settings.server
+    return {
+        **({"gRPC": server.grpc_addr} if server.enable_grpc else {}),
+        **({"HTTP": server.http_addr} if server.enable_http else {}),
+    }
+
+
+def _loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name: it may mean any address
+        return False
+
+
+class Edge(Protocol):
+    address: str
+
+    async def stop(self) -> None: ...
+
+
+class _Stop:
+    """What the signals say. A person at a terminal wants out at once; a supervisor wants callers to notice first."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._told, False)
+        loop.add_signal_handler(signal.SIGINT, self._told, True)
+
+    def _told(self, at_once: bool) -> None:
+        if at_once or self.asked.is_set():
+            self.at_once.set()
+        self.asked.set()
+
+
+async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
+    lifecycle = Lifecycle()
+    stop = _Stop()
+    stop.listen()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(running(loaded, environ=environ))
+        edges: dict[str, Edge] = {}
+        for name, open_edge in _edges(loaded.settings).items():
+            try:
+                edges[name] = await stack.enter_async_context(open_edge(pool, lifecycle))
+            except OSError as error:
+                raise StartRefused(_unbound(name, _enabled(loaded.settings)[name], error)) from error
+        await pool.health.settled(within=FIRST_LOOK)
+        lifecycle.started = True
+        # What start-up made stays for ever; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
+        await stop.asked.wait()
+        lifecycle.draining = True
+        log.info("draining", extra=fields(at_once=stop.at_once.is_set()))
+        await _until(stop.at_once, loaded.settings.server.drain_accept_ms / 1000)
+        await asyncio.gather(*(edge.stop() for edge in edges.values()))
+    log.info("stopped")
+
+
+def _edges(settings: Settings) -> dict[str, Callable[[Pool, Lifecycle], AbstractAsyncContextManager[Edge]]]:
+    """What is served, and nothing else, is imported."""
+    edges: dict[str, Callable[[Pool, Lifecycle], AbstractAsyncContextManager[Edge]]] = {}
+    if settings.server.enable_grpc:
+        from llm_pool.edges import grpc  # noqa: PLC0415
+
+        edges["gRPC"] = grpc.serve
+    if settings.server.enable_http:
+        from llm_pool.edges import http  # noqa: PLC0415
+
+        edges["HTTP"] = http.serve
+    return edges
+
+
+def _unbound(name: str, address: str, error: OSError) -> str:
+    """A line for the person who started it."""
+    why = (error.strerror or str(error)).lower()
+    hint = "; is another pool running?" if error.errno == errno.EADDRINUSE else ""
+    return f"{name} cannot listen on {address}: {why}{hint}"
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def announce(loaded: Loaded, pool: Pool, addresses: Mapping[str, str]) -> None:
+    """The ready line, and something to try."""
+    where = ", ".join(f"{name} {address}" for name, address in addresses.items())
+    states = ", ".join(f"{name} {health.state}" for name, health in pool.health.all().items())
+    lines = [f"llm-pool {__version__} ready: {where} | providers: {states} | config {loaded.path}"]
+    if "HTTP" in addresses:
+        lines.append(
+            f"try: curl http://{addresses['HTTP']}/v1/infer -H 'content-type: application/json' "
+            """-d '{"task": "chat", "prompt": "Say hello"}'"""
+        )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

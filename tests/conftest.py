@@ -1,0 +1,45 @@
+"""Which event loop a test runs on, and that it leaves nothing running there."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+import uvloop
+
+from tests.virtual import VirtualLoop, nothing_left_running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Accept pytest-asyncio's default scope of fixtures (their own), which it wants to see written down."""
+    warnings.filterwarnings("ignore", message='The configuration option "asyncio_default_fixture_loop_scope" is unset')
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Virtual time for every test, but both real loops for one marked `real_time` (on test, class or module)."""
+    if item.get_closest_marker("real_time"):
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+    return {"virtual": VirtualLoop}
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_running(request: pytest.FixtureRequest) -> None:
+    """Take the census around async tests only: to ask for it in a sync one would make a loop for nothing."""
+    if pytest_asyncio.is_async_test(request.node):
+        request.getfixturevalue("_census")
+
+
+@pytest_asyncio.fixture
+async def _census() -> AsyncIterator[None]:
+    """Set up before a test's own fixtures, thus ends after them and counts what they left, too."""
+    yield
+    await nothing_left_running()
