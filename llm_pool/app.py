@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from llm_pool.config.catalog import Catalog
 from llm_pool.core import clock
+from llm_pool.core.errors import StartRefused
 from llm_pool.core.streams import nested
 from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.health import HealthWatch
@@ -43,12 +44,12 @@ async def running(
     now: clock.Clock = clock.now,
     random: Random | None = None,
 ) -> AsyncIterator[Pool]:
-    """Everything that answers, alive for the length of the block. Raises SecretError for a key that is not there."""
+    """Everything that answers, alive for the length of the block. Raises StartRefused as `providers` does."""
     settings = loaded.settings
     metrics = Metrics()
     metrics.build(__version__, loaded.version).set(1)
     catalog = Catalog.of(settings)
-    built = {table.name: provider(table, environ) for table in settings.providers}
+    built = providers(settings, environ)
     async with AsyncExitStack() as stack:
         for each in built.values():
             await stack.enter_async_context(each)
@@ -74,7 +75,18 @@ async def running(
         )
 
 
-def provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
+def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Provider]:
+    """The provider of each table, by its name, not yet opened. Raises StartRefused where one cannot be: no key, say."""
+    built: dict[str, Provider] = {}
+    for table in settings.providers:
+        try:
+            built[table.name] = _provider(table, environ)
+        except ValueError as error:  # a SecretError among them
+            raise StartRefused(f"[[providers]] {table.name}: {error}") from error
+    return built
+
+
+def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
     """The driver of one `[[providers]]` table."""
     match table.driver:
         case "ollama":

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         environ = _environ(options.env_file)
         if options.command == "check-config":
-            return _check_config(load(options.config, environ))
+            return _check_config(load(options.config, environ), environ)
         from llm_pool.serve import serve  # noqa: PLC0415 - the server's imports take half a second
 
         serve(load(options.config, environ), environ)
@@ -70,10 +70,13 @@ def _environ(env_file: Path | None) -> Mapping[str, str]:
     return {**{name: value for name, value in given.items() if value is not None}, **os.environ}
 
 
-def _check_config(loaded: Loaded) -> int:
+def _check_config(loaded: Loaded, environ: Mapping[str, str]) -> int:
+    """Everything that `serve` would refuse, short of the ports, is refused here too."""
+    from llm_pool.app import providers  # noqa: PLC0415
     from llm_pool.config.report import report  # noqa: PLC0415
     from llm_pool.serve import refuse_unsafe  # noqa: PLC0415
 
     refuse_unsafe(loaded.settings)
+    providers(loaded.settings, environ)
     print(report(loaded))
     return OK

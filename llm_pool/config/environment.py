@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_origin
 
-from llm_pool.config.fields import keys_of, plain, sections
+from llm_pool.config.fields import has_free_keys, keys_of, plain, sections
 from llm_pool.config.problems import no_such_key, value_shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def variable_of(section: str, key: str) -> str:
 
 def overridable(field: FieldInfo) -> bool:
     """A table of free keys cannot be written as one variable."""
-    return get_origin(plain(field.annotation)) is not dict
+    return not has_free_keys(field)
 
 
 def _target(name: str, value: str) -> KeyPath | str | None:

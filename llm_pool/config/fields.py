@@ -57,6 +57,12 @@ def table_at(path: KeyPath) -> type[BaseModel] | None:
     return table
 
 
+def has_free_keys(field: FieldInfo) -> bool:
+    """Whether this key holds a table whose keys are the user's own words (`strategy_by_task`, `extra_headers`)."""
+    kind = plain(field.annotation)
+    return get_origin(kind) is dict and get_args(kind)[1] is not Any
+
+
 def choices(field: FieldInfo) -> tuple[str, ...]:
     """The words that this key accepts, where it accepts only some."""
     kind = plain(field.annotation)

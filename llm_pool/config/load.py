@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from llm_pool.config import environment
-from llm_pool.config.fields import keys_of, pending, table_of
+from llm_pool.config.fields import has_free_keys, keys_of, pending, table_of
 from llm_pool.config.locate import absurd, lines
 from llm_pool.config.problems import ConfigError, Sources, problems_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
@@ -66,13 +66,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         problems = problems_of(error.errors(include_url=False), sources)
     if problems := problems + found.problems:
         raise ConfigError(*problems)
-    origins = dict(_origins(settings, sources))
+    origins = tuple(_origins(settings, sources))
     return Loaded(
         settings=settings,
         path=chosen.absolute(),
         version=hashlib.sha256(content).hexdigest()[:12],
-        origins=MappingProxyType(origins),
-        pending=tuple(_pending(settings, origins)),
+        origins=MappingProxyType({sources.dotted(path): origin for path, origin in origins}),
+        pending=tuple((sources.dotted(path), origin) for path, origin in origins if _waits(path, origin, settings)),
         ignored=found.ignored,
     )
 
@@ -164,7 +164,7 @@ def _names(providers: object) -> tuple[str | None, ...]:
     return tuple(name if isinstance(name, str) else None for name in names)
 
 
-def _origins(settings: Settings, sources: Sources) -> Iterator[tuple[str, str]]:
+def _origins(settings: Settings, sources: Sources) -> Iterator[tuple[KeyPath, str]]:
     for section in keys_of():
         if section != "providers":
             yield from _table_origins(getattr(settings, section), (section,), sources)
@@ -172,26 +172,28 @@ def _origins(settings: Settings, sources: Sources) -> Iterator[tuple[str, str]]:
         yield from _table_origins(table, ("providers", index), sources)
 
 
-def _table_origins(table: BaseModel, above: KeyPath, sources: Sources) -> Iterator[tuple[str, str]]:
+def _table_origins(table: BaseModel, above: KeyPath, sources: Sources) -> Iterator[tuple[KeyPath, str]]:
     for key, field in keys_of(type(table)).items():
         path: KeyPath = (*above, key)
         value = getattr(table, key)
         if table_of(field):
             yield from _table_origins(value, path, sources)
-        elif isinstance(value, dict) and value and key != "json_schema":
-            for name in value:
-                yield f"{sources.dotted(path)}.{name}", sources.where((*path, name))
+        elif has_free_keys(field) and value:
+            yield from (((*path, name), sources.where((*path, name))) for name in value)
         else:
-            yield sources.dotted(path), sources.where(path) if sources.is_set(path) else "default"
+            yield path, sources.where(path) if sources.is_set(path) else "default"
 
 
-def _pending(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Keys that somebody set although nothing obeys them yet: see PENDING, and strategies that are not built."""
-    chosen = {f"ensemble.strategy_by_task.{task}": name for task, name in settings.ensemble.strategy_by_task.items()}
-    chosen["ensemble.default_strategy"] = settings.ensemble.default_strategy
-    for key, origin in origins.items():
-        if origin == "default":
-            continue
-        section, *_, last = key.split(".")
-        if pending(section, last) or chosen.get(key, ACTIVE_STRATEGIES[0]) not in ACTIVE_STRATEGIES:
-            yield key, origin
+def _waits(path: KeyPath, origin: str, settings: Settings) -> bool:
+    """Whether somebody set this key although nothing obeys it yet: see PENDING, and strategies that are not built."""
+    if origin == "default":
+        return False
+    match path:
+        case ("ensemble", "default_strategy"):
+            return settings.ensemble.default_strategy not in ACTIVE_STRATEGIES
+        case ("ensemble", "strategy_by_task", str(task)):
+            return settings.ensemble.strategy_by_task[task] not in ACTIVE_STRATEGIES
+        case ("providers", int(), str(key)) | (str(), str(key)):
+            return pending(str(path[0]), key)
+        case _:
+            return False

@@ -68,7 +68,7 @@ def _rows(table: BaseModel, above: str, origins: Mapping[str, str], inner: str =
         elif isinstance(value, dict):
             for name, one in value.items():
                 text = '"***"' if key == "extra_headers" else _shown(one)
-                yield f"{inner}{key}.{shown(name)}", text, origins[f"{dotted}.{name}"]
+                yield f"{inner}{key}.{shown(name)}", text, origins[f"{dotted}.{shown(name)}"]
         else:
             yield from _rows(value, above, origins, f"{inner}{key}.")
 

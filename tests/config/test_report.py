@@ -27,10 +27,15 @@ def test_keys_are_references_and_headers_are_masked(tmp_path: Path) -> None:
     path = tmp_path / "llm-pool.toml"
     path.write_text(
         '[[providers]]\nname = "a.b"\ndriver = "sim"\nmodel = "x"\napi_key = "env:KEY"\n'
-        'extra_headers = { X-Team = "canary" }\n[providers.sim]\nanswers = ["' + "long " * 20 + '", "b"]\n'
+        'extra_headers = { X-Team = "canary", accuracy = "canary" }\n[providers.sim]\nanswers = ["'
+        + "long "
+        * 20
+        + '", "b"]\n'
         'json_schema = { type = "object" }\n'
     )
-    text = report(load(path, {"KEY": "canary"}))
+    it = load(path, {"KEY": "canary"})
+    assert it.pending == ()
+    text = report(it)
     assert '"env:KEY"' in text
     assert 'extra_headers.X-Team      = "***"' in text
     assert 'sim.json_schema           = {"type": "object"}' in text
