@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 import uvloop
+from hypothesis import settings
 
 from tests.virtual import VirtualLoop, nothing_left_running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+
+
+settings.register_profile("no deadline", deadline=None)  # of milliseconds per example: a busy machine is no bug
+settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,6 +24,7 @@ from aiohttp import web
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+DROPPED = web.RequestKey("dropped", bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class FakeOllama:
         try:
             return await self._answer(request, body, script)
         except (asyncio.CancelledError, ConnectionResetError):
-            if "dropped" not in request:
+            if DROPPED not in request:
                 self.left_at.append(asyncio.get_running_loop().time())
             raise
         finally:
@@ -279,7 +280,7 @@ def _json(body: Json, *, status: int = 200) -> web.Response:
 
 async def _drop(request: web.Request) -> None:
     """Close the connection once what was written is out, in the middle of whatever it is."""
-    request["dropped"] = True  # so that the cancellation which follows is not taken for the client's leaving
+    request[DROPPED] = True  # so that the cancellation which follows is not taken for the client's leaving
     if request.transport is not None:
         request.transport.close()
     await _for_ever()

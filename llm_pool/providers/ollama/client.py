@@ -182,6 +182,7 @@ class _Chat(AbstractAsyncContextManager[Events]):
         began = False
         while True:
             try:
+                # aiohttp 3.14 waits here for ever when the framing of chunks breaks; dispatch's limits end that, too.
                 data = await self._response.content.readany()
             except FOREIGN as error:
                 raise self._cut() from error

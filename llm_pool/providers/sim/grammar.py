@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"  # what strings are made of
 UNIQUE_LETTERS = 8  # of a string that must be unique, this many are drawn, and the rest is the first letter
+MOST = 10_000  # values that a schema may force upon us
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,45 +91,74 @@ Node: TypeAlias = Fixed | Integer | Number | String | Array | Object | Choice | 
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """Where to begin, what each `$ref` stands for, and the `cost` of each."""
+    """Where to begin, what each `$ref` stands for, and the cost of every node by its `id`."""
 
     root: Node
     refs: Mapping[str, Node]
-    costs: Mapping[str, float]
+    costs: Mapping[int, float]
+
+    @classmethod
+    def of(cls, root: Node, refs: Mapping[str, Node]) -> Grammar:
+        known = dict.fromkeys(refs, math.inf)
+        for _ in refs:  # each round settles at least one more, as in Bellman and Ford's shortest paths
+            known = {name: 1 + _cost(node, known, {}) for name, node in refs.items()}
+        costs: dict[int, float] = {}
+        for node in (root, *refs.values()):
+            _cost(node, known, costs)
+        return cls(root, refs, costs)
+
+    def cost(self, node: Node) -> float:
+        """How many values and references the smallest value is made of; infinite where that is over `MOST`."""
+        return self.costs[id(node)]
 
 
-def cost(node: Node, costs: Mapping[str, float]) -> float:
-    """How many references the smallest value follows; infinite where every value would be."""
+def _cost(node: Node, refs: Mapping[str, float], costs: dict[int, float]) -> float:
+    """The cost of a node, also noted in `costs` together with those of all nodes within it."""
+    cost = 1.0
     match node:
         case Ref():
-            return costs[node.name]
+            cost = refs[node.name]
         case Loose():
-            return cost(node.node, costs)
+            cost = _cost(node.node, refs, costs)
         case Choice():
-            return min(cost(option, costs) for option in node.options)
+            cost = min(_cost(option, refs, costs) for option in node.options)
         case Array():
-            return cost(node.items, costs) if node.low else 0.0
+            item = _cost(node.items, refs, costs)
+            cost += node.low * item if node.low else 0
         case Object():
-            return max((cost(node.properties[name], costs) for name in node.required), default=0.0)
+            parts = {name: _cost(part, refs, costs) for name, part in node.properties.items()}
+            cost += sum(parts[name] for name in node.required)
         case _:
-            return 0.0
-
-
-def costs_of(refs: Mapping[str, Node]) -> dict[str, float]:
-    """The cost of each reference, itself counted."""
-    costs = dict.fromkeys(refs, math.inf)
-    for _ in refs:  # each round settles at least one more, as in Bellman and Ford's shortest paths
-        costs = {name: 1 + cost(node, costs) for name, node in refs.items()}
-    return costs
+            pass
+    costs[id(node)] = cost if cost <= MOST else math.inf
+    return costs[id(node)]
 
 
 def resolved(node: Node, refs: Mapping[str, Node]) -> Node:
-    """What a reference, or a reference to one, stands for. A circle of nothing but references stays one."""
+    """What a reference, or a reference to one, stands for. One in a circle stays a reference."""
     for _ in refs:
-        if not isinstance(node, Ref):
-            break
-        node = refs[node.name]
+        if isinstance(node, Ref):
+            node = refs[node.name]
     return node
+
+
+def circles(refs: Mapping[str, Node]) -> list[str]:
+    """References that lead back to themselves without a step into a list or an object."""
+    direct = {name: _at_once(node) for name, node in refs.items()}
+    reached = direct
+    for _ in refs:
+        reached = {name: names.union(*(direct[other] for other in names)) for name, names in reached.items()}
+    return [name for name, names in reached.items() if name in names]
+
+
+def _at_once(node: Node) -> set[str]:
+    match node:
+        case Ref():
+            return {node.name}
+        case Choice():
+            return set[str]().union(*map(_at_once, node.options))
+        case _:
+            return set()
 
 
 def different(node: Node) -> int | None:
@@ -163,8 +193,7 @@ def apart(one: Node, other: Node, refs: Mapping[str, Node], seen: frozenset[tupl
         return _rejects(one, other, refs, seen) and _rejects(other, one, refs, seen)
     if isinstance(one, Fixed) and isinstance(other, Fixed):
         return not any(value == another for value in one.values for another in other.values)
-    known = not (loose or isinstance(one, Ref) or isinstance(other, Ref))
-    return known and _kinds(one).isdisjoint(_kinds(other))
+    return not loose and _kinds(one).isdisjoint(_kinds(other))
 
 
 def _rejects(one: Object, other: Object, refs: Mapping[str, Node], seen: frozenset[tuple[int, int]]) -> bool:

@@ -5,7 +5,8 @@ Rules (`shapes.py` says which keywords there are):
 1. What is not understood is refused by name, never ignored: a value drawn fits its schema. Annotations are skipped.
 2. `$ref`, `anyOf` and `oneOf` stand alone; so do `enum` and `const`, but for `type`.
 3. `oneOf` wants exactly one option to fit, so its options must visibly exclude one another (`grammar.apart`).
-4. A schema all of whose values would be infinite (`grammar.cost`) is refused.
+4. A `$ref` that leads back to itself on the spot is refused (JSON Schema 2020-12, section 9.4.1: an infinite loop).
+5. A schema all of whose values would be endless or huge (`Grammar.cost`) is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from llm_pool.providers.sim import keywords as words
 from llm_pool.providers.sim.grammar import (
+    MOST,
     Array,
     Choice,
     Fixed,
@@ -27,8 +29,7 @@ from llm_pool.providers.sim.grammar import (
     Ref,
     String,
     apart,
-    cost,
-    costs_of,
+    circles,
     different,
     resolved,
 )
@@ -41,14 +42,16 @@ def read(schema: Schema) -> Grammar:
     """Check and translate a schema. Raises ValueError that names the place and the keyword."""
     reader = _Reader(schema)
     root = reader.node(schema, "#")
+    for name in circles(reader.refs):
+        raise refused(name, '"$ref" leads back to itself on the spot')
     for where, options in reader.exclusive:
         for one, other in combinations(options, 2):
             if not apart(one, other, reader.refs):
                 raise refused(where, 'the options of "oneOf" may overlap; say "anyOf", or give them unlike constants')
-    costs = costs_of(reader.refs)
-    if math.isinf(cost(root, costs)):
-        raise refused("#", 'no value is finite, for it refers to itself without a way out ("$ref")')
-    return Grammar(root, reader.refs, costs)
+    grammar = Grammar.of(root, reader.refs)
+    if math.isinf(grammar.cost(root)):
+        raise refused("#", f"even its smallest value is endless, or has more than {MOST} parts")
+    return grammar
 
 
 class _Reader:

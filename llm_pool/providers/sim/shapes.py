@@ -7,8 +7,7 @@ Supported: `type` (one or a list), `properties`, `required`, `additionalProperti
 
 All properties are drawn, required or not. Only a schema that refers to itself is cut: inside the second visit of a
 `$ref`, and once `_BUDGET` values are drawn, options of least `cost` are taken, lists are as short as they may be and
-an optional property that would follow a reference is left out. Each reference followed then costs less than the one
-before, so the value is finite.
+optional properties are left out. Each reference followed then costs less than the one before, so the value is finite.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from llm_pool.providers.sim.grammar import (
     Object,
     Ref,
     String,
-    cost,
     resolved,
 )
 from llm_pool.providers.sim.schema import read
@@ -104,20 +102,16 @@ class _Draw:
     def _small(self) -> bool:
         return self._cut > 0 or self._left < 0
 
-    def _cost(self, node: Node) -> float:
-        costs = self._grammar.costs
-        return cost(node, costs) if costs else 0.0
-
     def _draws(self, owner: Object, name: str) -> bool:
-        if name in owner.required or not self._grammar.costs:
-            return True
-        price = self._cost(owner.properties[name])
-        return price == 0 if self._small else math.isfinite(price)
+        return name in owner.required or not (self._small or self._is_endless(owner.properties[name]))
+
+    def _is_endless(self, node: Node) -> bool:
+        return math.isinf(self._grammar.cost(node))
 
     def _option(self, node: Choice) -> Node:
         if self._small:
-            return min(node.options, key=self._cost)
-        return self._rng.choice([option for option in node.options if math.isfinite(self._cost(option))])
+            return min(node.options, key=self._grammar.cost)
+        return self._rng.choice([option for option in node.options if not self._is_endless(option)])
 
     def _visit(self, node: Ref) -> Json:
         self._visits[node.name] += 1
@@ -131,7 +125,7 @@ class _Draw:
 
     def _list(self, node: Array) -> Json:
         count = self._length(node)
-        if self._small or math.isinf(self._cost(node.items)):
+        if self._small or self._is_endless(node.items):
             count = node.low
         if not node.unique:
             return [self.value(node.items) for _ in range(count)]

@@ -182,7 +182,19 @@ def test_a_schema_that_refers_to_itself_is_drawn_finitely_or_refused(root: Any, 
     try:
         shape = Shape(schema)
     except ValueError as error:
-        assert "$ref" in str(error) or "may overlap" in str(error) or "contains itself" in str(error)  # noqa: PT017
+        reasons = ("endless", "may overlap", "contains itself", "on the spot")
+        assert any(reason in str(error) for reason in reasons)  # noqa: PT017 - some are refused, and some are not
+        return
+    assert fits(shape.draw(random.Random(seed)), schema, schema)
+
+
+@given(st.lists(nested(LEAVES), min_size=2, max_size=3), st.integers())
+def test_exactly_one_of_several_fits_or_they_are_refused(options: list[Any], seed: int) -> None:
+    schema = {"oneOf": options}
+    try:
+        shape = Shape(schema)
+    except ValueError as error:
+        assert "may overlap" in str(error)  # noqa: PT017 - many are refused, and some are not
         return
     assert fits(shape.draw(random.Random(seed)), schema, schema)
 
@@ -243,6 +255,10 @@ def test_lists_and_texts_are_not_empty_where_they_need_not_be() -> None:
     assert shaped({"type": "string"}, random.Random(3))
 
 
+def many(items: Any) -> dict[str, Any]:
+    return {"type": "array", "minItems": 10, "items": items}
+
+
 REFUSED: list[tuple[Any, str]] = [
     ({"type": "string", "pattern": "^a"}, '#: "pattern" is not supported'),
     ({"properties": {"a": {"type": "string", "format": "uuid"}}}, '#/properties/a: "format" is not supported'),
@@ -288,11 +304,22 @@ REFUSED: list[tuple[Any, str]] = [
     ({"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"a": {"const": 2}}}]}, 'two things about "a"'),
     ({"allOf": [{"additionalProperties": False}, {"required": ["b"]}]}, 'excludes "b"'),
     ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}, "contains itself"),
-    ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "without a way out"),
+    ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "on the spot"),
+    (
+        {
+            "$ref": "#/$defs/b",
+            "$defs": {
+                "b": {"anyOf": [{"properties": {"x": {"$ref": "#/$defs/c"}}}, {"$ref": "#/$defs/c"}]},
+                "c": {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]},
+            },
+        },
+        "on the spot",
+    ),
     (
         {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}},
-        "without a way out",
+        "endless",
     ),
+    (many(many(many(many(many({"type": "null"}))))), "more than 10000 parts"),
     ("string", "is not a schema"),
 ]
 
@@ -315,7 +342,7 @@ ACCEPTED: list[Any] = [
     {"type": "array", "uniqueItems": True, "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"enum": ["x", "y", "z"]}}},
     {"type": "array", "uniqueItems": True, "items": {"type": "string", "minLength": 12}, "minItems": 4},
     {"type": "array", "uniqueItems": True, "items": {"type": "string", "maxLength": 1}, "minItems": 26},
-    {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"$ref": "#/$defs/a"}}},
+    {"properties": {"too_many": many(many(many(many(many({"type": "null"})))))}},
 ]
 
 
