@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from llm_pool.core.errors import DeadlineExceeded
-from llm_pool.core.streams import Answer, collect
+from llm_pool.core.streams import Answer, Events, collect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
+    from types import TracebackType
 
     from llm_pool.config.catalog import Catalog
     from llm_pool.config.settings import Settings
     from llm_pool.core.clock import Clock
     from llm_pool.core.ports.provider import Health
-    from llm_pool.core.streams import Ask, Events
+    from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
     from llm_pool.telemetry.metrics import Metrics
 
@@ -43,20 +44,12 @@ class Pool:
         self.metrics = metrics
         self.now = now
 
-    @asynccontextmanager
-    async def open(self, request: Request) -> AsyncIterator[Events]:
+    def open(self, request: Request) -> Answering:
         """Ask. The answer lives as long as the block, and the block no longer than `request.deadline`.
 
         Raises DeadlineExceeded, and whatever PoolError ends the answer.
         """
-        limit = asyncio.timeout_at(request.deadline)
-        try:
-            async with limit, self._ask(request) as events:
-                yield events
-        except TimeoutError:
-            if not limit.expired():  # the caller's own
-                raise
-            raise DeadlineExceeded("the deadline passed before the answer was complete") from None
+        return _Timed(self._ask, request)
 
     async def infer(self, request: Request) -> Answer:
         """Ask for a whole answer. Raises as `open` does."""
@@ -83,3 +76,40 @@ class HealthBoard(Protocol):
     def all(self) -> Mapping[str, Health]: ...
 
     async def settled(self, *, within: float) -> None: ...
+
+
+class _Timed(AbstractAsyncContextManager[Events]):
+    """The one place where a deadline ends things: it may interrupt the caller's own block, which is its purpose."""
+
+    __slots__ = ("_ask", "_inner", "_limit", "_request")
+
+    def __init__(self, ask: Ask, request: Request) -> None:
+        self._ask = ask
+        self._request = request
+
+    async def __aenter__(self) -> Events:
+        self._limit = asyncio.timeout_at(self._request.deadline)
+        await self._limit.__aenter__()
+        try:
+            self._inner = self._ask(self._request)
+            return await self._inner.__aenter__()
+        except BaseException as error:
+            await self._ended(error)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._inner.__aexit__(kind, error, trace)
+        except BaseException as last:
+            await self._ended(last)
+            raise
+        await self._ended(error)
+
+    async def _ended(self, error: BaseException | None) -> None:
+        """Disarm the timer. Raises DeadlineExceeded where `error` is its own cancellation."""
+        try:
+            await self._limit.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline passed before the answer was complete") from None

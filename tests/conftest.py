@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 
 settings.register_profile("no deadline", deadline=None)  # of milliseconds per example: a busy machine is no bug
 settings.load_profile("no deadline")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure() -> None:
-    """Accept pytest-asyncio's default scope of fixtures (their own), which it wants to see written down."""
-    warnings.filterwarnings("ignore", message='The configuration option "asyncio_default_fixture_loop_scope" is unset')
 
 
 def pytest_asyncio_loop_factories(

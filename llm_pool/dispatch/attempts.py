@@ -91,7 +91,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         self._inner = inner
         self._request.trace.warnings.extend(warnings)
         head[1:1] = warnings  # after `Started`
-        self._out = _continued(head, events)
+        self._out = _said(head) if request.whole else _continued(head, events)
         return self._out
 
     async def __aexit__(
@@ -101,6 +101,11 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             await self._out.aclose()
         finally:
             await self._inner.__aexit__(kind, error, trace)
+
+
+async def _said(head: list[Event]) -> Events:
+    for event in head:
+        yield event
 
 
 async def _continued(head: list[Event], rest: Events) -> Events:
