@@ -36,6 +36,7 @@ class Pool:
         metrics: Metrics,
         now: Clock,
     ) -> None:
+        """Call it in the running loop. `now` measures durations; `time` is the loop's, for deadlines."""
         self._ask = ask
         self.settings = settings
         self.version = version
@@ -43,6 +44,7 @@ class Pool:
         self.health = health
         self.metrics = metrics
         self.now = now
+        self.time: Clock = asyncio.get_running_loop().time
 
     def open(self, request: Request) -> Answering:
         """Ask. The answer lives as long as the block, and the block no longer than `request.deadline`.

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from llm_pool.core.errors import AllProvidersFailed, NoProvider, ProviderError
 from llm_pool.core.streams import Ask, Events
-from llm_pool.core.types import WORDS, Event, Warning
+from llm_pool.core.types import WORDS, Event, Sampling, Warning, replace
 from llm_pool.dispatch.router import Deployment
 
 if TYPE_CHECKING:
@@ -56,14 +55,13 @@ class _Dependable(AbstractAsyncContextManager[Events]):
     async def __aenter__(self) -> Events:
         request, attempts = self._request, self._attempts
         candidates = attempts.router.candidates(request)
-        now = asyncio.get_running_loop().time
         # Only where somebody stands behind the others is their silence cut short.
         reserve = request.deadline - FALLBACK_RESERVE if any(each.fallback for each in candidates) else None
         failures: dict[str, ProviderError] = {}
         failed = ""
         for deployment in candidates:
             speak_by = None if deployment.fallback else reserve
-            if speak_by is not None and now() >= speak_by:
+            if speak_by is not None and asyncio.get_running_loop().time() >= speak_by:
                 continue
             if failed:
                 attempts.metrics.failovers(failed).inc()
@@ -121,7 +119,7 @@ def _capped(request: Request, deployment: Deployment) -> tuple[Request, list[War
     if most is None or asked is None or asked <= most:
         return request, []
     told = Warning("max_tokens_reduced", f"{deployment.name} may be asked for {most} tokens, not {asked}")
-    return replace(request, sampling=replace(request.sampling, max_tokens=most)), [told]
+    return replace(request, sampling=Sampling(most, request.sampling.temperature)), [told]
 
 
 def _summary(request: Request, failures: Mapping[str, ProviderError]) -> Exception:

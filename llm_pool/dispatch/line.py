@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_pool.core.streams import nested
+from llm_pool.core.types import replace
 from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.metering import Metering
 

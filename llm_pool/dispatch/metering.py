@@ -80,7 +80,7 @@ class _Metered(Mapped):
                         self._said += len(event.arguments)
                     case Finished():
                         attempt.usage = event.usage
-                        self._close(None, outcome=OK)  # now, so that who reads the last event reads a closed trace
+                        self._end(OK)  # now, so that who reads the last event reads a closed trace
                     case Phase() | Warning():
                         pass
                     case _:
@@ -99,17 +99,22 @@ class _Metered(Mapped):
         finally:
             self._close(error)
 
-    def _close(self, error: BaseException | None, *, outcome: str = "") -> None:
+    def _close(self, error: BaseException | None) -> None:
+        """Close the attempt, unless `Finished` has."""
         attempt = self._attempt
         if attempt.ended is not None:
             return
-        attempt.ended = self._gate.now()
         error = self._error or error
         late = asyncio.get_running_loop().time() >= self._request.deadline
-        attempt.outcome = outcome or outcome_of(error, answered=False, late=late)
         attempt.why = error.message if isinstance(error, ProviderError) else ""
-        if self._said and not outcome:
+        if self._said:
             attempt.usage = self._estimate()
+        self._end(outcome_of(error, answered=False, late=late))
+
+    def _end(self, outcome: str) -> None:
+        attempt = self._attempt
+        attempt.ended = self._gate.now()
+        attempt.outcome = outcome
         self._gate.metrics.attempt_ended(attempt)
 
     def _estimate(self) -> Usage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import CallerLeft, DeadlineExceeded
 from llm_pool.core.outcome import OK
-from llm_pool.telemetry.logs import fields
+from llm_pool.telemetry.logs import line
 
 if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
@@ -57,7 +57,7 @@ class Account:
         if self._closed:
             return
         self._closed = True
-        line: dict[str, object] = {
+        told: dict[str, object] = {
             "request_id": self.id,
             "edge": self.edge,
             "route": self.route,
@@ -66,13 +66,13 @@ class Account:
             "duration_ms": self.elapsed_ms,
         }
         if self.trace_id:
-            line["trace_id"] = self.trace_id
+            told["trace_id"] = self.trace_id
         if self.request is None:
             if outcome not in {OK, CallerLeft.reason, DeadlineExceeded.reason}:
                 self._metrics.rejected(self.edge, outcome).inc()
         else:
-            line |= _told(self.request)
-        log.info("request", extra=fields(**line))
+            told |= _told(self.request)
+        line(log, "request", told)
 
 
 def _told(request: Request) -> dict[str, object]:

@@ -5,7 +5,6 @@ gRPC's messages are brought into `InferBody` too, so that equal questions meet e
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -124,7 +123,7 @@ def to_request(
     request = Request(
         id=account.id,
         messages=_messages(body, qos.max_prompt_bytes),
-        deadline=asyncio.get_running_loop().time() + seconds - spent,
+        deadline=pool.time() + seconds - spent,
         trace=Trace(started=account.started),
         task=body.task,
         model=body.model,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_pool.config.settings import ACTIVE_STRATEGIES
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
+from llm_pool.core.types import Sampling, replace
 
 if TYPE_CHECKING:
     from llm_pool.config.catalog import Catalog
@@ -36,7 +36,7 @@ class Preparing:
         request.trace.config_version = self._version
         sampling = request.sampling
         if sampling.max_tokens is None:
-            sampling = replace(sampling, max_tokens=self._max_tokens)
+            sampling = Sampling(self._max_tokens, sampling.temperature)
         return replace(request, strategy=strategy, sampling=sampling)
 
     def _unaliased(self, request: Request) -> Request:
@@ -44,7 +44,7 @@ class Preparing:
         prefix, _, name = (request.model or "").partition("/")
         if prefix == "pool":
             if request.strategy is not None and request.strategy.casefold() != name.casefold():
-                raise InvalidRequest(f"is {request.strategy} but the model names another", field="strategy")
+                raise InvalidRequest("strategy: is another one than the model names", field="strategy")
             if name.casefold() not in self._catalog.strategies:
                 raise UnknownModel("model", request.model or "", self._catalog.model_ids)
             return replace(request, model=None, strategy=name)
@@ -57,7 +57,7 @@ class Preparing:
         strategy = asked.casefold()
         if strategy not in self._catalog.strategies:
             unknown = UnknownName("strategy", asked, self._catalog.strategies)
-            raise InvalidRequest(unknown.message, field="strategy")
+            raise InvalidRequest(f"strategy: {unknown.message}", field="strategy")
         if strategy in ACTIVE_STRATEGIES:
             return strategy
         request.trace.notes.append(f"{strategy} is not built yet: answered by fastest")

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
-from llm_pool.core.outcome import outcome_of
+from llm_pool.core.outcome import OK, outcome_of
 from llm_pool.core.streams import Events
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class Recording:
 
     def ended(self, request: Request, error: BaseException | None) -> None:
         metrics, trace = self._metrics, request.trace
-        late = asyncio.get_running_loop().time() >= request.deadline
         winner = trace.winner()
         # A task that was never resolved is a caller's text and must not become a label.
         task = request.task if trace.strategy else "unknown"
         metrics.in_flight.dec()
-        metrics.requests(task, trace.strategy, outcome_of(error, answered=winner is not None, late=late)).inc()
+        ended = OK
+        if error is not None or winner is None:
+            late = asyncio.get_running_loop().time() >= request.deadline
+            ended = outcome_of(error, answered=winner is not None, late=late)
+        metrics.requests(task, trace.strategy, ended).inc()
         took = self._now() - trace.started
         metrics.duration(task).observe(took)
         asked = sum((attempt.ended or attempt.started) - attempt.started for attempt in trace.attempts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,42 @@ DIM, RED, YELLOW, PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 def fields(**values: object) -> dict[str, dict[str, object]]:
     """The `extra` of a log call: `log.info("said what", extra=fields(deployment=name))`."""
     return {"fields": values}
+
+
+class _Line(logging.LogRecord):
+    """A record without what `logging` looks up to show a place in the source."""
+
+    def __init__(self, name: str, event: str, told: dict[str, object]) -> None:
+        self.__dict__.update(_BLANK, name=name, msg=event, created=time.time(), fields=told)
+
+
+_BLANK = logging.LogRecord("", logging.INFO, "", 0, "", (), None).__dict__
+
+
+def line(log: logging.Logger, event: str, told: dict[str, object]) -> None:
+    """`log.info(event, extra=fields(**told))` at half the price, for the line that every request writes."""
+    if log.isEnabledFor(logging.INFO):
+        log.handle(_Line(log.name, event, told))
+
+
+class Lines(logging.Handler):
+    """Writes each line with one call of the system, so that lines of several processes do not mix in one file."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            rest = memoryview(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError:
+            self.handleError(record)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class JsonLines(logging.Formatter):
@@ -72,11 +110,9 @@ class Human(logging.Formatter):
 
 def configure(settings: Telemetry) -> None:
     """Send the log lines of the whole process where the settings say. Raises OSError for an unwritable file."""
-    handler: logging.Handler
-    if settings.log_file:
-        handler = logging.FileHandler(Path(settings.log_file).expanduser(), encoding="utf-8")
-    else:
-        handler = logging.StreamHandler(sys.stderr)
+    file = Path(settings.log_file).expanduser() if settings.log_file else None
+    # Unbuffered: a line that was written is there, whatever happens to the process afterwards.
+    handler = Lines(io.FileIO(file, "a") if file else io.FileIO(sys.stderr.fileno(), "a", closefd=False))
     terminal = not settings.log_file and sys.stderr.isatty()
     human = settings.log_format == "human" or (settings.log_format == "auto" and terminal)
     handler.setFormatter(Human(colour=terminal) if human else JsonLines())

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, assert_never
 
-from aiohttp.web import RequestPayloadError
+from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 
 from llm_pool.core.errors import BodyTooLarge, InvalidRequest, PoolError, UnsupportedMedia
 from llm_pool.core.types import (
@@ -62,6 +62,8 @@ async def _body(http: web.Request, *, limit: int) -> InferBody:
         raise too_large
     try:
         raw = await http.read()
+    except HTTPRequestEntityTooLarge:
+        raise too_large from None
     except RequestPayloadError:
         raise InvalidRequest("the body ended before it was complete") from None
     if len(raw) > OFF_LOOP_BYTES:

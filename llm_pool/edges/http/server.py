@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
+from aiohttp.web_protocol import RequestHandler
 
 from llm_pool.config.settings import split_address
+from llm_pool.core.errors import InvalidRequest
 from llm_pool.edges.account import Account
 from llm_pool.edges.http import probes
-from llm_pool.edges.http.guard import ACCOUNT, guard
+from llm_pool.edges.http.guard import guard, refused
 from llm_pool.edges.http.hosts import Hosts
 from llm_pool.edges.http.infer import infer
 from llm_pool.edges.http.models import models
@@ -59,14 +59,11 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
     """Listen on `server.http_addr` for the length of the block. Raises OSError where that is not possible."""
     settings = pool.settings.server
     host, port = split_address(settings.http_addr)
-    runner = web.AppRunner(
+    runner = _Runner(
         application(pool, lifecycle, bound=host),
-        # Without this a caller who hangs up would leave its handler running to the end. A half-closed connection
-        # counts as hung up.
-        handler_cancellation=True,
+        pool,
         auto_decompress=False,
-        access_log_class=_unaccounted(pool),
-        access_log=logging.getLogger("llm_pool.access"),
+        access_log=None,
         shutdown_timeout=settings.drain_ms / 1000,
     )
     await runner.setup()
@@ -80,13 +77,54 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
         await edge.stop()
 
 
-def _unaccounted(pool: Pool) -> type[AbstractAccessLogger]:
-    """An access line for what aiohttp refuses before any handler sees it: malformed HTTP."""
+class _Runner(web.AppRunner):
+    """Makes the server below instead of aiohttp's; it has no other place to say so."""
 
-    class Unaccounted(AbstractAccessLogger):
-        def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-            if ACCOUNT not in request:
-                account = Account("http", "malformed", metrics=pool.metrics, now=pool.now)
-                account.close(status=response.status, outcome="MALFORMED_HTTP")
+    def __init__(self, app: web.Application, pool: Pool, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._pool = pool
 
-    return Unaccounted
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made, self._pool)
+
+
+class _Server(web.Server):
+    def __init__(self, made: web.Server, pool: Pool) -> None:
+        super().__init__(
+            made.request_handler,
+            request_factory=made.request_factory,
+            # Without this a caller who hangs up would leave its handler running to the end. A half-closed connection
+            # counts as hung up.
+            handler_cancellation=True,
+            **made._kwargs,  # noqa: SLF001 - what AppRunner was given
+        )
+        self._pool = pool
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, self._pool, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    """Refuses malformed HTTP in our words: aiohttp's own would repeat the caller's bytes, in answer and log."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, server: web.Server, pool: Pool, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._pool = pool
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun: it cannot become an error any more")
+        account = Account("http", "malformed", metrics=self._pool.metrics, now=self._pool.now)
+        response = refused(InvalidRequest("this is not well-formed HTTP"), account)
+        response.headers["x-request-id"] = account.id
+        response.force_close()
+        return response
