@@ -132,6 +132,10 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, 20, 50)
+        if loaded.pending:
+            log.info("accepted but not active yet", extra=fields(keys=[key for key, _ in loaded.pending]))
+        if loaded.ignored:
+            log.info("environment variables left alone", extra=fields(names=list(loaded.ignored)))
         announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
         await stop.asked.wait()
         lifecycle.draining = True

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 if TYPE_CHECKING:
     from llm_pool.core.trace import Attempt
@@ -35,6 +42,7 @@ class Metrics:
     """Every metric of one pool, in a registry of its own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a series more for each of ours, which nobody asks for
         self.registry = registry = CollectorRegistry()
         self.requests = Labelled(
             Counter(

@@ -84,10 +84,12 @@ class Guard(grpc.aio.ServerInterceptor):
                 traceparent=sent.get("traceparent", ""),
             )
             ACCOUNT.set(account)
+            context.set_trailing_metadata(((REQUEST_ID, account.id),))
             try:
                 response = await run(_decoded(request), context)
             except grpc.aio.AbortError:  # the health service refuses so; an `Exception`, so it comes first
-                account.close(status="ABORTED_BY_SERVICE", outcome="NOT_FOUND")
+                code = _code(context)
+                account.close(status=code, outcome=code)
                 raise
             except asyncio.CancelledError as error:
                 request = account.request
@@ -103,7 +105,7 @@ class Guard(grpc.aio.ServerInterceptor):
                     raise
                 log.exception("unexpected error", extra=fields(request_id=account.id))
                 await _refuse(status.internal(), account, context)
-            context.set_trailing_metadata(((REQUEST_ID, account.id),))
+            context.set_trailing_metadata(((REQUEST_ID, account.id),))  # the message may have named another one
             account.close(status="OK")
             return response
 
@@ -115,6 +117,12 @@ async def _refuse(error: PoolError, account: Account, context: Context) -> NoRet
     account.close(status=row.grpc, outcome=error.reason)
     code = grpc.StatusCode[row.grpc]
     await context.abort(code, error.message, trailers(code, error, account.id))
+
+
+def _code(context: Context) -> str:
+    """The status that a service has set; grpc.aio gives it as a member or as its number."""
+    code = context.code()
+    return next((each.name for each in grpc.StatusCode if code in (each, each.value[0])), "UNKNOWN")
 
 
 async def _no_such_method(request: Any, context: Context) -> NoReturn:
