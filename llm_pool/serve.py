@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llm_pool.app import running
 from llm_pool.config.settings import split_address
@@ -94,22 +94,27 @@ class Edge(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def cut(self) -> None: ...
+
 
 class _Stop:
     """What the signals say. A person at a terminal wants out at once; a supervisor wants callers to notice first."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
-        self.at_once = asyncio.Event()
+        self.hurried = asyncio.Event()  # by Ctrl-C, or by a second signal of either kind
+        self.insisted = asyncio.Event()  # by a second signal
 
     def listen(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._told, False)
-        loop.add_signal_handler(signal.SIGINT, self._told, True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told, number)
 
-    def _told(self, at_once: bool) -> None:
-        if at_once or self.asked.is_set():
-            self.at_once.set()
+    def _told(self, number: signal.Signals) -> None:
+        if self.asked.is_set():
+            self.insisted.set()
+        if number == signal.SIGINT or self.asked.is_set():
+            self.hurried.set()
         self.asked.set()
 
 
@@ -139,9 +144,9 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
         announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
         await stop.asked.wait()
         lifecycle.draining = True
-        log.info("draining", extra=fields(at_once=stop.at_once.is_set()))
-        await _until(stop.at_once, loaded.settings.server.drain_accept_ms / 1000)
-        await asyncio.gather(*(edge.stop() for edge in edges.values()))
+        log.info("draining", extra=fields(hurried=stop.hurried.is_set()))
+        await _until(stop.hurried, loaded.settings.server.drain_accept_ms / 1000)
+        await _drain(list(edges.values()), stop)
     log.info("stopped")
 
 
@@ -164,6 +169,22 @@ def _unbound(name: str, address: str, error: OSError) -> str:
     why = (error.strerror or str(error)).lower()
     hint = "; is another pool running?" if error.errno == errno.EADDRINUSE else ""
     return f"{name} cannot listen on {address}: {why}{hint}"
+
+
+async def _drain(edges: list[Edge], stop: _Stop) -> None:
+    """Let every edge end its work, until a second signal says that it has been long enough."""
+    stopping = asyncio.gather(*(edge.stop() for edge in edges))
+    insisted = asyncio.create_task(stop.insisted.wait())
+    both: set[asyncio.Future[Any]] = {stopping, insisted}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    insisted.cancel()
+    if not stopping.done():
+        log.warning("ending what is in flight")
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        await asyncio.gather(*(edge.cut() for edge in edges))
+    else:
+        await stopping
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:

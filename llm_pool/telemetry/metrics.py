@@ -42,7 +42,7 @@ class Metrics:
     """Every metric of one pool, in a registry of its own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a series more for each of ours, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each of ours, which nobody asks for
         self.registry = registry = CollectorRegistry()
         self.requests = Labelled(
             Counter(

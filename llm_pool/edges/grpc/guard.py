@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 ACCOUNT: ContextVar[Account] = ContextVar("account")
 
 UNDECODABLE = object()
+LAST_WORDS = 0.05  # seconds that a caller who does not read gets to take the status of an RPC
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -116,7 +117,12 @@ async def _refuse(error: PoolError, account: Account, context: Context) -> NoRet
     row = status.status(error)
     account.close(status=row.grpc, outcome=error.reason)
     code = grpc.StatusCode[row.grpc]
-    await context.abort(code, error.message, trailers(code, error, account.id))
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await context.abort(code, error.message, trailers(code, error, account.id))
+    except TimeoutError:
+        # The status waits behind a message that the caller does not read; it follows if they ever do, without us.
+        raise asyncio.CancelledError from None
 
 
 def _code(context: Context) -> str:

@@ -39,6 +39,10 @@ class Edge:
         """GOAWAY; then wait for what is in flight, at most `drain_ms`, and cancel the rest."""
         await self._server.stop(self._drain)
 
+    async def cut(self) -> None:
+        """Cancel what is in flight. `stop` may have been called, and cancelled."""
+        await self._server.stop(0)
+
 
 @asynccontextmanager
 async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:

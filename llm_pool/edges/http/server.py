@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from llm_pool.config.settings import split_address
-from llm_pool.core.errors import InvalidRequest
+from llm_pool.core.errors import InvalidRequest, PoolError
 from llm_pool.edges.account import Account
 from llm_pool.edges.http import probes
 from llm_pool.edges.http.guard import guard, refused
 from llm_pool.edges.http.hosts import Hosts
 from llm_pool.edges.http.infer import infer
 from llm_pool.edges.http.models import models
+from llm_pool.edges.status import internal
+from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,6 +46,11 @@ def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Applicat
     return app
 
 
+log = logging.getLogger(__name__)
+
+AT_ONCE = 0.01  # seconds; aiohttp takes 0 for "no limit"
+
+
 class Edge:
     """A running HTTP server."""
 
@@ -52,6 +61,11 @@ class Edge:
     async def stop(self) -> None:
         """No new connections; then wait for what is in flight, at most `drain_ms`, and cancel the rest."""
         await self._runner.cleanup()
+
+    async def cut(self) -> None:
+        """Cancel what is in flight. `stop` may have been called, and cancelled."""
+        if self._runner.server is not None:
+            await self._runner.server.shutdown(AT_ONCE)
 
 
 @asynccontextmanager
@@ -124,7 +138,11 @@ class _Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun: it cannot become an error any more")
         account = Account("http", "malformed", metrics=self._pool.metrics, now=self._pool.now)
-        response = refused(InvalidRequest("this is not well-formed HTTP"), account)
+        error: PoolError = InvalidRequest("this is not well-formed HTTP")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # not the caller's: something failed outside of the guard
+            log.error("unexpected error", exc_info=exc, extra=fields(request_id=account.id))
+            error = internal()
+        response = refused(error, account)
         response.headers["x-request-id"] = account.id
         response.force_close()
         return response

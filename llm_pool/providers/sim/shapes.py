@@ -1,171 +1,202 @@
 """Random JSON that fits a schema. Pure.
 
-Supported: `type` (one or a list), `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`,
-`minItems`, `maxItems`, `uniqueItems` (of strings, integers and enumerations), `minLength`, `maxLength`, `minimum`,
-`maximum`, `exclusiveMinimum`, `exclusiveMaximum`, whole `multipleOf`, `anyOf`, `oneOf`, `allOf` (of objects) and
-`$ref` to `#/$defs/...` or `#/definitions/...`. Anything else is refused by name when the schema is read (`schema.py`).
-
-All properties are drawn, required or not. Only a schema that refers to itself is cut: inside the second visit of a
-`$ref`, and once `_BUDGET` values are drawn, options of least `cost` are taken, lists are as short as they may be and
-optional properties are left out. Each reference followed then costs less than the one before, so the value is finite.
+1. What is not understood (`_KEYWORDS`) is refused by name when the schema is read, so that a value drawn fits.
+2. All declared properties are drawn, required or not, while there is room, which objects, lists and references divide
+   among their parts. Without room everything is as small as it may be, so recursion ends.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias, assert_never
-
-from llm_pool.providers.sim.grammar import (
-    LETTERS,
-    UNIQUE_LETTERS,
-    Array,
-    Choice,
-    Fixed,
-    Grammar,
-    Integer,
-    Loose,
-    Node,
-    Number,
-    Object,
-    Ref,
-    String,
-    resolved,
-)
-from llm_pool.providers.sim.schema import read
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-_BUDGET = 1000  # values, counting those within others
-_VISITS = 2  # of one reference within itself before it is cut
+_ROOM = 100_000.0  # about six levels of a list that links to itself
+_MOST = 10_000  # values, or characters of one string, that a schema may force upon us
+_EXACT = 2**53  # largest magnitude to which every JSON reader is exact (RFC 8259, section 6)
+_ITEMS, _TEXT, _SPAN = 3, 24, 100  # longest list and string, and range of numbers, where the schema leaves them open
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "iris", "juniper", "kestrel", "lark")
+
+_TYPES: dict[str, Any] = {  # the small ones first
+    "null": type(None), "boolean": bool, "integer": int, "number": (int, float), "string": str, "array": list,
+    "object": dict,
+}  # fmt: skip
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_KEYWORDS = {  # and the types that their values may have
+    **dict.fromkeys(_BOUNDS, ("number",)), "multipleOf": ("integer",), "uniqueItems": ("boolean",), "$ref": ("string",),
+    **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), ("integer",)), "type": ("string", "array"),
+    **dict.fromkeys(("properties", "items", "$defs", "definitions"), ("object",)), "const": tuple(_TYPES),
+    **dict.fromkeys(("enum", "anyOf", "required"), ("array",)),
+}  # fmt: skip
+_LEADS = ("$ref", "anyOf", "enum", "const", "type")  # a schema has one of them, or is empty
+_SKIPPED = {"$schema", "$id", "$comment", "title", "description", "default", "examples", "additionalProperties"}
 
 
 class Shape:
     """A schema, checked once and drawn from as often as asked."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Raises ValueError naming the place and the keyword that is not supported or contradicts another."""
-        self._grammar = read(schema)
+        """Raises ValueError naming the place and the keyword that is not supported or leaves no value."""
+        self._parts: dict[str, dict[str, Any]] = {}  # all schemas in it, itself too, by their place
+        self._read("#", schema)
+        self._sizes = dict.fromkeys(self._parts, math.inf)
+        while (sizes := {where: self._size(part) for where, part in self._parts.items()}) != self._sizes:
+            self._sizes = sizes  # nothing is known at first; each round settles at least one reference more
+        for where, part in self._parts.items():
+            if sizes[where] > _MOST:
+                raise _refused(where, f'a "$ref" leads nowhere or never ends, or there are more than {_MOST} values')
+            if "array" in part["type"] and part.get("uniqueItems"):
+                part["pool"] = self._pool(part["items"])
+                if len(part["pool"]) < max(1, part.get("minItems", 0)):
+                    raise _refused(where, '"uniqueItems" wants strings, integers or "enum", and enough of them')
 
     def draw(self, rng: random.Random) -> Json:
         """A value that fits. Equal states of `rng` give equal values."""
-        return _Draw(self._grammar, rng).value(self._grammar.root)
-
-
-def shaped(schema: Mapping[str, Any], rng: random.Random) -> Json:
-    """A value that fits `schema`. Raises ValueError as `Shape` does; use that to draw more than once."""
-    return Shape(schema).draw(rng)
-
-
-class _Draw:
-    """One value in the making."""
-
-    def __init__(self, grammar: Grammar, rng: random.Random) -> None:
-        self._grammar = grammar
-        self._rng = rng
-        self._left = _BUDGET
-        self._visits = dict.fromkeys(grammar.refs, 0)
-        self._cut = 0  # how many references are being visited too often
-
-    def value(self, node: Node) -> Json:
-        self._left -= 1
-        value: Json
-        match node:
-            case Fixed():
-                value = self._rng.choice(node.values)
-            case Integer():
-                value = node.first + node.step * self._rng.randrange(node.count)
-            case Number():
-                value = self._number(node)
-            case String():
-                value = self._text(node)
-            case Array():
-                value = self._list(node)
-            case Object():
-                value = {name: self.value(part) for name, part in node.properties.items() if self._draws(node, name)}
-            case Choice():
-                value = self.value(self._option(node))
-            case Ref():
-                value = self._visit(node)
-            case Loose():
-                value = self.value(node.node)
-            case _:
-                assert_never(node)
+        value: Json = self._value(self._parts["#"], rng, _ROOM)
         return value
 
-    @property
-    def _small(self) -> bool:
-        return self._cut > 0 or self._left < 0
+    def _read(self, where: str, unread: Any) -> dict[str, Any]:
+        """Check a schema and those within it, and note them in the form that is drawn from."""
+        _check_keywords(where, unread)
+        schema = dict(unread)
+        names = schema.get("type", [] if schema.keys() & _LEADS else "string")
+        names = [names] if isinstance(names, str) else names
+        if strange := [name for name in names if name not in list(_TYPES)]:
+            raise _refused(where, f'type "{strange[0]}" is not supported')
+        schema["type"] = sorted(names, key=list(_TYPES).index)
+        if "const" in schema:
+            schema["enum"] = [schema["const"]]
+        for word in {"properties", "$defs", "definitions"} & schema.keys():
+            schema[word] = {name: self._read(f"{where}/{word}/{name}", part) for name, part in schema[word].items()}
+        if "anyOf" in schema:
+            schema["anyOf"] = [self._read(f"{where}/anyOf/{i}", option) for i, option in enumerate(schema["anyOf"])]
+        if "array" in schema["type"]:
+            schema["items"] = self._read(f"{where}/items", schema.get("items", {}))
+        _check_values(where, schema)
+        self._parts[where] = schema
+        return schema
 
-    def _draws(self, owner: Object, name: str) -> bool:
-        return name in owner.required or not (self._small or self._is_endless(owner.properties[name]))
+    def _size(self, schema: dict[str, Any]) -> float:
+        """How many values and references the smallest value consists of."""
+        if "$ref" in schema:
+            return 1 + self._sizes.get(schema["$ref"], math.inf)
+        if "anyOf" in schema:
+            return min(self._size(option) for option in schema["anyOf"])
+        if schema["type"][:1] == ["object"]:
+            return 1 + sum(self._size(schema["properties"][name]) for name in schema.get("required", ()))
+        if schema["type"][:1] == ["array"] and (count := schema.get("minItems")):
+            return 1 + float(count * self._size(schema["items"]))
+        return 1
 
-    def _is_endless(self, node: Node) -> bool:
-        return math.isinf(self._grammar.cost(node))
+    def _value(self, schema: dict[str, Any], rng: random.Random, room: float) -> Any:
+        small = room < 1
+        if "$ref" in schema:
+            return self._value(self._parts[schema["$ref"]], rng, room / 2)
+        if "anyOf" in schema:
+            options = schema["anyOf"]
+            return self._value(min(options, key=self._size) if small else rng.choice(options), rng, room)
+        if "enum" in schema:
+            return rng.choice(schema["enum"])
+        match schema["type"][0] if small else rng.choice(schema["type"]):
+            case "object":
+                parts, required = schema.get("properties", {}), schema.get("required", ())
+                room /= len(parts) + 1
+                return {name: self._value(parts[name], rng, room) for name in parts if name in required or not small}
+            case "array":
+                return self._list(schema, rng, room)
+            case "string":
+                length = rng.randint(*_lengths(schema, "Length", _TEXT))
+                return " ".join(rng.choices(_WORDS, k=1 + length // 5))[:length]  # each has 4 letters or more
+            case "integer":
+                return rng.choice(_whole(schema))
+            case "number":
+                low, high = _bounds(schema)
+                drawn = min(rng.uniform(low, high), high)
+                return short if low <= (short := round(drawn, 2)) <= high else drawn
+            case name:
+                return rng.choice((False, True)) if name == "boolean" else None
 
-    def _option(self, node: Choice) -> Node:
-        if self._small:
-            return min(node.options, key=self._grammar.cost)
-        return self._rng.choice([option for option in node.options if not self._is_endless(option)])
+    def _list(self, array: dict[str, Any], rng: random.Random, room: float) -> list[Any]:
+        low, high = _lengths(array, "Items", _ITEMS)
+        if "pool" in array:
+            return rng.sample(array["pool"], rng.randint(low, min(high, len(array["pool"]))))
+        count = array.get("minItems", 0) if room < 1 else rng.randint(low, high)
+        return [self._value(array["items"], rng, room / (count + 1)) for _ in range(count)]
 
-    def _visit(self, node: Ref) -> Json:
-        self._visits[node.name] += 1
-        too_often = self._visits[node.name] >= _VISITS
-        self._cut += too_often
-        try:
-            return self.value(self._grammar.refs[node.name])
-        finally:
-            self._cut -= too_often
-            self._visits[node.name] -= 1
-
-    def _list(self, node: Array) -> Json:
-        count = self._length(node)
-        if self._small or self._is_endless(node.items):
-            count = node.low
-        if not node.unique:
-            return [self.value(node.items) for _ in range(count)]
-        items = resolved(node.items, self._grammar.refs)
-        match items.node if isinstance(items, Loose) else items:
-            case Fixed() as items:
-                return self._rng.sample(items.values, count)
-            case Integer() as items:
-                return [items.first + items.step * drawn for drawn in self._rng.sample(range(items.count), count)]
-            case String() as items:
-                drawn_from = min(items.high, UNIQUE_LETTERS)
-                drawn = self._rng.sample(range(len(LETTERS) ** drawn_from), count)
-                return [_lettered(number, drawn_from).ljust(items.low, LETTERS[0]) for number in drawn]
-            case _:
-                raise AssertionError("the schema was read without seeing what must be unique")
-
-    def _number(self, node: Number) -> float:
-        value = min(node.low + (node.high - node.low) * self._rng.random(), node.high)
-        short = round(value, 2)
-        if node.low < short < node.high:
-            return short
-        if (node.low_open and value <= node.low) or (node.high_open and value >= node.high):
-            return (node.low + node.high) / 2
-        return value
-
-    def _text(self, node: String) -> str:
-        length = self._length(node)
-        text = self._rng.choice(_WORDS)
-        while len(text) < length:
-            text += " " + self._rng.choice(_WORDS)
-        return text[:length]
-
-    def _length(self, node: String | Array) -> int:
-        """Not empty where that is allowed: it shows nothing."""
-        return self._rng.randint(max(node.low, min(1, node.high)), node.high)
+    def _pool(self, items: dict[str, Any]) -> Sequence[Any]:
+        """Different items for a list; none where different ones are not supported."""
+        while "$ref" in items:
+            items = self._parts[items["$ref"]]
+        if items["type"] == ["integer"] and "enum" not in items:
+            return _whole(items)
+        values = items.get("enum", [])
+        if items["type"] == ["string"] and not values:  # no two words begin alike, so they differ when cut, too
+            values = [word[: items.get("maxLength")].ljust(items.get("minLength", 0), "-") for word in _WORDS]
+        return [value for index, value in enumerate(values) if value not in values[:index]]
 
 
-def _lettered(number: int, length: int) -> str:
-    letters = []
-    for _ in range(length):
-        number, letter = divmod(number, len(LETTERS))
-        letters.append(LETTERS[letter])
-    return "".join(letters)
+def _check_keywords(where: str, schema: Any) -> None:
+    """Refuse keywords that are unknown, of the wrong type or in the wrong company."""
+    if not isinstance(schema, dict):
+        raise _refused(where, "is not a schema to draw from")
+    for word in sorted(schema.keys() - _SKIPPED):
+        if word not in _KEYWORDS:
+            raise _refused(where, f'"{word}" is not supported' + ('; say "anyOf"' if word == "oneOf" else ""))
+        if not any(_is(schema[word], name) for name in _KEYWORDS[word]):
+            raise _refused(where, f'"{word}" must be of type {" or ".join(_KEYWORDS[word])}')
+        if word in {"type", "enum", "anyOf"} and not schema[word]:
+            raise _refused(where, f'"{word}" must not be empty')
+    found = schema.keys() - _SKIPPED - {"$defs", "definitions"}
+    lead = next((word for word in _LEADS if word in found), "")
+    if lead != "type" and (beside := found - {lead, "type" if lead in {"enum", "const"} else lead}):
+        raise _refused(where, f'"{min(beside)}" ' + (f'beside "{lead}" is not supported' if lead else 'needs a "type"'))
+
+
+def _check_values(where: str, schema: dict[str, Any]) -> None:
+    """Refuse what leaves no value."""
+    if not all(any(_is(value, name) for name in schema["type"] or _TYPES) for value in schema.get("enum", ())):
+        raise _refused(where, 'a value of "enum" or "const" is not of its "type"')
+    if strange := [name for name in schema.get("required", ()) if name not in list(schema.get("properties", ()))]:
+        raise _refused(where, f'"required" names "{strange[0]}", which "properties" does not')
+    for what in ("Items", "Length"):
+        if not 0 <= schema.get(f"min{what}", 0) <= min(schema.get(f"max{what}", _MOST), _MOST):
+            raise _refused(where, f'"min{what}" and "max{what}" leave no length from 0 to {_MOST}')
+    if "multipleOf" in schema and ("number" in schema["type"] or schema["multipleOf"] < 1):
+        raise _refused(where, '"multipleOf" is supported for integers only, and must be 1 or more')
+    exact, (low, high) = all(abs(schema.get(word, 0)) <= _EXACT for word in _BOUNDS), _bounds(schema)
+    if not exact or low > high or ("integer" in schema["type"] and not _whole(schema)):
+        raise _refused(where, "no number up to 2^53 lies between the bounds")
+
+
+def _is(value: object, name: str) -> bool:
+    return isinstance(value, _TYPES[name]) and isinstance(value, bool) == (name == "boolean")
+
+
+def _lengths(schema: dict[str, Any], what: str, usual: int) -> tuple[int, int]:
+    """Not 0 where that can be: it shows nothing."""
+    low: int = schema.get(f"min{what}", 0)
+    high = max(low, min(schema.get(f"max{what}", usual), usual))
+    return max(low, min(1, high)), high
+
+
+def _bounds(schema: dict[str, Any]) -> tuple[float, float]:
+    """The least and the greatest number, usual ones where the schema does not say."""
+    low = max(schema.get("minimum", -math.inf), math.nextafter(schema.get("exclusiveMinimum", -math.inf), math.inf))
+    high = min(schema.get("maximum", math.inf), math.nextafter(schema.get("exclusiveMaximum", math.inf), -math.inf))
+    width = _SPAN * schema.get("multipleOf", 1)
+    low = min(0, high - width) if low < -_EXACT else low
+    return low, low + width if high > _EXACT else high
+
+
+def _whole(schema: dict[str, Any]) -> range:
+    (low, high), step = _bounds(schema), schema.get("multipleOf", 1)
+    return range(-(-math.ceil(low) // step) * step, math.floor(high) + 1, step)
+
+
+def _refused(where: str, why: str) -> ValueError:
+    return ValueError(f"json_schema {where}: {why}")
