@@ -31,12 +31,16 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trace:
-    """Append-only. Every copy of a request shares its trace, so a caller who leaves loses no usage."""
+    """Append-only. Every copy of a request shares its trace, so a caller who leaves loses no usage.
+
+    `task` and `strategy` are what the request's own words came to; empty as long as they have not been resolved.
+    """
 
     started: float
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    task: str = ""
     strategy: str = ""
     config_version: str = ""
     from_cache: bool = False

@@ -19,7 +19,7 @@ from llm_pool.core.types import WORDS, Event, Sampling, Warning, replace
 from llm_pool.dispatch.router import Deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from types import TracebackType
 
     from llm_pool.core.streams import Answering
@@ -51,25 +51,24 @@ class _Dependable(AbstractAsyncContextManager[Events]):
     def __init__(self, attempts: Attempts, request: Request) -> None:
         self._attempts = attempts
         self._request = request
+        self._inner: Answering | None = None
 
     async def __aenter__(self) -> Events:
         request, attempts = self._request, self._attempts
         candidates = attempts.router.candidates(request)
         # Only where somebody stands behind the others is their silence cut short.
         reserve = request.deadline - FALLBACK_RESERVE if any(each.fallback for each in candidates) else None
-        failures: dict[str, ProviderError] = {}
-        failed = ""
+        failures: list[tuple[Deployment, ProviderError]] = []
         for deployment in candidates:
             speak_by = None if deployment.fallback else reserve
             if speak_by is not None and asyncio.get_running_loop().time() >= speak_by:
                 continue
-            if failed:
-                attempts.metrics.failovers(failed).inc()
+            if failures:
+                attempts.metrics.failovers(failures[-1][0].name).inc()
             try:
                 return await self._ask(deployment, speak_by)
             except ProviderError as error:
-                failed = deployment.name
-                failures[failed] = error
+                failures.append((deployment, error))
         raise _summary(request, failures)
 
     async def _ask(self, deployment: Deployment, speak_by: float | None) -> Events:
@@ -86,10 +85,14 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         except BaseException as error:
             await inner.__aexit__(type(error), error, error.__traceback__)
             raise
-        self._inner = inner
         self._request.trace.warnings.extend(warnings)
         head[1:1] = warnings  # after `Started`
-        self._out = _said(head) if request.whole else _continued(head, events)
+        if request.whole:
+            await inner.__aexit__(None, None, None)  # nothing more comes: its connection is free for others
+            self._out = _said(head)
+        else:
+            self._inner = inner
+            self._out = _continued(head, events)
         return self._out
 
     async def __aexit__(
@@ -98,7 +101,8 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         try:
             await self._out.aclose()
         finally:
-            await self._inner.__aexit__(kind, error, trace)
+            if self._inner is not None:
+                await self._inner.__aexit__(kind, error, trace)
 
 
 async def _said(head: list[Event]) -> Events:
@@ -122,12 +126,17 @@ def _capped(request: Request, deployment: Deployment) -> tuple[Request, list[War
     return replace(request, sampling=Sampling(most, request.sampling.temperature)), [told]
 
 
-def _summary(request: Request, failures: Mapping[str, ProviderError]) -> Exception:
+def _summary(request: Request, failures: Sequence[tuple[Deployment, ProviderError]]) -> Exception:
     """One failure speaks for itself; several are named one by one."""
     if not failures:
         return NoProvider(f"no provider is configured for task {request.task}")
     if len(failures) == 1:
-        return next(iter(failures.values()))
+        return failures[0][1]
+    names = [deployment.name for deployment, _ in failures]
     return AllProvidersFailed(
-        f"all {len(failures)} providers failed", details={name: error.reason for name, error in failures.items()}
+        f"all {len(failures)} providers failed",
+        details={
+            each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": error.reason
+            for each, error in failures
+        },
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY = 5.0  # seconds between two questions; they are cheap, and a model server that came back should be noticed
+LONGEST = 5.0  # seconds that one question may take
 
 
 class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
@@ -65,7 +66,10 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
     async def _watch(self, name: str, provider: Provider) -> None:
         while True:
             try:
-                health = await provider.health()
+                async with asyncio.timeout(LONGEST):
+                    health = await provider.health()
+            except TimeoutError:
+                health = Health("unhealthy", "its health check does not end")
             except Exception:  # a bug in one health check must not end the watching of it
                 log.exception("health check failed", extra=fields(deployment=name))
                 health = Health("unhealthy", "its health check failed")

@@ -20,42 +20,58 @@ if TYPE_CHECKING:
     from llm_pool.core.types import Request
 
 
-class Alarm:
-    """`with alarm: await something` raises TimeoutError once the alarm has rung. One timer serves many waits."""
+class Rang(Exception):
+    """An alarm rang during a wait. Not a TimeoutError: that may also be somebody else's."""
 
-    __slots__ = ("_cancelling", "_handle", "_loop", "_rang", "_waiting")
+
+class Alarm:
+    """`with alarm: await something` raises Rang once the alarm is due. One timer serves many waits.
+
+    What is ready at once is had even from an alarm that is due: the time went by between the waits, and was not ours.
+    """
+
+    __slots__ = ("_cancelling", "_due", "_handle", "_loop", "_rang", "_soon", "_waiting")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
         self._waiting: asyncio.Task[object] | None = None
         self._cancelling = 0
+        self._due = False
         self._rang = False
 
     def set(self, when: float | None) -> None:
-        """Ring at `when` (`loop.time()`), or not at all; a former setting no longer counts."""
+        """Be due at `when` (`loop.time()`), or never; a former setting no longer counts."""
         if self._handle is not None:
             self._handle.cancel()
+        self._due = False
         self._handle = None if when is None else self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        self._rang = True
+        self._due = True
         if self._waiting is not None:
+            self._rang = True
             self._waiting.cancel()
 
     def __enter__(self) -> None:
-        if self._rang:
-            raise TimeoutError
-        self._waiting = asyncio.current_task()
+        self._waiting = asyncio.current_task(self._loop)
         self._cancelling = self._waiting.cancelling() if self._waiting else 0
+        if self._due:
+            self._soon = self._loop.call_soon(self._ring)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         task, self._waiting = self._waiting, None
-        # As in asyncio.Timeout: a cancellation that came from elsewhere as well is not ours to swallow.
-        if self._rang and task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self._rang and task is not None:
+            self._rang = False
+            # As in asyncio.Timeout: a cancellation that came from elsewhere as well is not ours to swallow.
+            if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+                raise Rang from error
 
 
 class Limits:
@@ -89,10 +105,11 @@ class _Limited(Mapped):
         try:
             with self._alarm:
                 return await super().__aenter__()
-        except BaseException as error:
+        except Rang:
             self._alarm.set(None)
-            if isinstance(error, TimeoutError):
-                raise self._too_slow() from None
+            raise self._too_slow() from None
+        except BaseException:
+            self._alarm.set(None)
             raise
 
     async def _map(self, events: Events) -> Events:
@@ -103,7 +120,7 @@ class _Limited(Mapped):
                     event = await anext(events)
             except StopAsyncIteration:
                 return
-            except TimeoutError:
+            except Rang:
                 raise self._too_slow() from None
             if not spoken and isinstance(event, WORDS):
                 spoken = True

@@ -10,6 +10,7 @@ from llm_pool.core.outcome import OK, outcome_of
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.trace import Attempt
 from llm_pool.core.types import (
+    WORDS,
     Finished,
     Phase,
     ReasoningDelta,
@@ -71,7 +72,7 @@ class _Metered(Mapped):
                 if isinstance(event, Started):
                     yield Started(deployment.model, deployment.name)
                     continue
-                if attempt.first_token is None:
+                if attempt.first_token is None and isinstance(event, WORDS):
                     attempt.first_token = self._gate.now()
                 match event:
                     case TextDelta() | ReasoningDelta():
@@ -81,7 +82,9 @@ class _Metered(Mapped):
                     case Finished():
                         attempt.usage = event.usage
                         self._end(OK)  # now, so that who reads the last event reads a closed trace
-                    case Phase() | Warning():
+                    case Warning():
+                        self._request.trace.warnings.append(event)
+                    case Phase():
                         pass
                     case _:
                         assert_never(event)

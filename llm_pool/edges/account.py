@@ -83,7 +83,7 @@ def _told(request: Request) -> dict[str, object]:
     return {
         "tenant": request.caller.tenant,
         "project": request.caller.project,
-        "task": request.task,
+        "task": trace.task,
         "strategy": trace.strategy,
         "winner_model": winner.model if winner else "",
         "attempts": len(trace.attempts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llm_pool.config.catalog import DEFAULT_TASK
 from llm_pool.config.settings import ACTIVE_STRATEGIES
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
 from llm_pool.core.types import Sampling, replace
@@ -32,6 +33,7 @@ class Preparing:
         if request.model is not None and not self._catalog.knows(request.model):
             raise UnknownModel("model", request.model, self._catalog.model_ids)
         strategy = self._strategy(request)
+        request.trace.task = request.task
         request.trace.strategy = strategy
         request.trace.config_version = self._version
         sampling = request.sampling
@@ -49,6 +51,8 @@ class Preparing:
                 raise UnknownModel("model", request.model or "", self._catalog.model_ids)
             return replace(request, model=None, strategy=name)
         if prefix == "task":
+            if request.task not in {DEFAULT_TASK, name}:
+                raise InvalidRequest("task: is another one than the model names", field="task")
             return replace(request, model=None, task=name)
         return request
 

@@ -29,8 +29,8 @@ class Recording:
     def ended(self, request: Request, error: BaseException | None) -> None:
         metrics, trace = self._metrics, request.trace
         winner = trace.winner()
-        # A task that was never resolved is a caller's text and must not become a label.
-        task = request.task if trace.strategy else "unknown"
+        # The request's own word is a caller's text and must not become a label.
+        task = trace.task or "unknown"
         metrics.in_flight.dec()
         ended = OK
         if error is not None or winner is None:

@@ -29,7 +29,8 @@ class Provider(Protocol):
         """Ask the model named by `request.model`, which is the provider's own name for it (no prefix).
 
         The events are one `Started`, any number of others, then `Finished`; or a `ProviderError`.
-        Leaving the block closes the upstream connection if the answer has not ended.
+        Leaving the block closes the upstream connection if the answer has not ended; it takes no longer than 50 ms
+        and raises nothing of its own, for it also happens at the deadline.
         """
         ...
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     import random
@@ -57,8 +57,7 @@ class Shape:
 
     def draw(self, rng: random.Random) -> Json:
         """A value that fits. Equal states of `rng` give equal values."""
-        value: Json = self._value(self._parts["#"], rng, _ROOM)
-        return value
+        return cast("Json", self._value(self._parts["#"], rng, _ROOM))
 
     def _read(self, where: str, unread: Any) -> dict[str, Any]:
         """Check a schema and those within it, and note them in the form that is drawn from."""

@@ -43,7 +43,7 @@ async def hear(closed: Ollama, seen: list[Event]) -> None:
     """Ask, and note what comes before an error, if one comes."""
     async with closed as ollama, ollama.chat(request()) as events:
         async for event in events:
-            seen.append(event)  # noqa: PERF401 - a comprehension would lose all at the error
+            seen.append(event)
 
 
 async def until(true: Callable[[], bool], within: float = 1.0) -> None:

@@ -35,7 +35,7 @@ async def played(provider: Provider, asked: Request | None = None) -> list[tuple
     async with provider.chat(asked or request()) as events:
         try:
             async for event in events:
-                seen.append((now(), event))  # noqa: PERF401 - a comprehension would lose what came before an error
+                seen.append((now(), event))  # a comprehension would lose what came before an error
         except errors.ProviderError:
             pass
     return seen

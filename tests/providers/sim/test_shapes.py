@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -10,364 +11,269 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_pool.providers.sim.shapes import Shape, shaped
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,), "array": (list,), "string": (str,), "number": (int, float), "null": (type(None),),
-}  # fmt: skip
+from llm_pool.providers.sim.shapes import Json, Shape
 
 
-def has_type(value: Any, name: str) -> bool:
-    if name == "boolean" or isinstance(value, bool):
-        return name == "boolean" and isinstance(value, bool)
-    if name == "integer":
-        return isinstance(value, int | float) and float(value).is_integer()
-    return isinstance(value, _TYPES[name])
+def drawn(schema: Any, seed: int = 0) -> Json:
+    return Shape(schema).draw(random.Random(seed))
+
+
+# --- What fits, written from JSON Schema 2020-12 alone ----------------------------------------------------------
 
 
 def fits(value: Any, schema: Any, root: Any) -> bool:
-    """JSON Schema 2020-12 for the keywords that `shapes.py` lists, written from the specification alone."""
-    if isinstance(schema, bool):
-        return schema
+    if "$ref" in schema:
+        _, where, name = schema["$ref"].split("/")
+        return fits(value, root[where][name], root)
     types = schema.get("type", [])
-    checks = [
-        not types or any(has_type(value, name) for name in ([types] if isinstance(types, str) else types)),
-        "enum" not in schema or any(same(value, other) for other in schema["enum"]),
-        "const" not in schema or same(value, schema["const"]),
-        all(fits(value, part, root) for part in schema.get("allOf", ())),
-        "anyOf" not in schema or any(fits(value, part, root) for part in schema["anyOf"]),
-        "oneOf" not in schema or sum(fits(value, part, root) for part in schema["oneOf"]) == 1,
-        "$ref" not in schema or fits(value, target(schema["$ref"], root), root),
-    ]
+    return (
+        (not types or any(has_type(value, name) for name in ([types] if isinstance(types, str) else types)))
+        and ("enum" not in schema or any(same(value, other) for other in schema["enum"]))
+        and ("const" not in schema or same(value, schema["const"]))
+        and ("anyOf" not in schema or any(fits(value, option, root) for option in schema["anyOf"]))
+        and parts_fit(value, schema, root)
+    )
+
+
+def parts_fit(value: Any, schema: Any, root: Any) -> bool:
     match value:
-        case bool() | None:
-            pass
         case dict():
-            known = schema.get("properties", {})
-            checks += [name in value for name in schema.get("required", ())]
-            checks += [
-                fits(item, known[name] if name in known else schema.get("additionalProperties", True), root)
-                for name, item in value.items()
-            ]
+            parts = schema.get("properties", {})
+            return set(schema.get("required", ())) <= value.keys() and all(
+                fits(item, parts.get(name, {}), root) for name, item in value.items()
+            )
         case list():
-            checks += [schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9)]
-            checks += [fits(item, schema.get("items", True), root) for item in value]
             unlike = all(not same(one, two) for index, one in enumerate(value) for two in value[:index])
-            checks += [unlike or not schema.get("uniqueItems", False)]
+            return (
+                schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
+                and (unlike or not schema.get("uniqueItems"))
+                and all(fits(item, schema.get("items", {}), root) for item in value)
+            )
         case str():
-            checks += [schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9)]
+            return bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf))
+        case bool() | None:
+            return True
         case _:
-            checks += [schema.get("minimum", value) <= value <= schema.get("maximum", value)]
-            checks += [schema.get("exclusiveMinimum", value - 1) < value < schema.get("exclusiveMaximum", value + 1)]
-            checks += ["multipleOf" not in schema or value % schema["multipleOf"] == 0]
-    return all(checks)
+            closed = schema.get("minimum", value) <= value <= schema.get("maximum", value)
+            above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+            return bool(closed and above < value < below and value % schema.get("multipleOf", value or 1) == 0)
+
+
+def has_type(value: Any, name: str) -> bool:
+    if isinstance(value, bool) or name == "boolean":
+        return isinstance(value, bool) and name == "boolean"
+    types: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
+    return isinstance(value, types.get(name, int | float))
 
 
 def same(one: Any, two: Any) -> bool:
     return isinstance(one, bool) == isinstance(two, bool) and bool(one == two)
 
 
-def target(pointer: str, root: Any) -> Any:
-    _, where, name = pointer.split("/")
-    return root[where][name]
-
-
 # --- Schemas ----------------------------------------------------------------------------------------------------
 
-NAMES = st.sampled_from(["a", "b", "c", "d"])
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([0.5, 2.0]) | st.text(max_size=3)
 WHOLE = st.integers(-1000, 1000)
-DEFINED = ("one", "two", "three")
+MOST = st.sampled_from(["maximum", "exclusiveMaximum"])
+REFS = ("one", "two", "three")
 
 
 @st.composite
-def ranged(draw: st.DrawFn, type_: str, least: str, most: str, bounds: st.SearchStrategy[Any]) -> dict[str, Any]:
+def ranged(draw: st.DrawFn, names: list[str], least: str, most: str, bounds: st.SearchStrategy[Any]) -> dict[str, Any]:
+    """One of the types, with a lower bound, an upper bound, both or none."""
     low, high = sorted(draw(st.tuples(bounds, bounds)))
     keywords = {least: low, most: high}
-    return {"type": type_} | {name: keywords[name] for name in sorted(draw(st.sets(st.sampled_from([least, most]))))}
-
-
-@st.composite
-def integers(draw: st.DrawFn) -> dict[str, Any]:
-    low, step = draw(WHOLE), draw(st.integers(1, 7))
-    least = draw(st.sampled_from(["minimum", "exclusiveMinimum"]))
-    most = draw(st.sampled_from(["maximum", "exclusiveMaximum"]))
-    return {
-        "type": draw(st.sampled_from(["integer", "number"])),
-        "multipleOf": step,
-        least: low,
-        most: low + 2 * step + 1,
-    }
+    chosen = draw(st.sets(st.sampled_from([least, most])))
+    return {"type": draw(st.sampled_from(names)), **{name: keywords[name] for name in sorted(chosen)}}
 
 
 @st.composite
 def objects(draw: st.DrawFn, parts: st.SearchStrategy[Any]) -> dict[str, Any]:
-    properties = draw(st.dictionaries(NAMES, parts, max_size=3))
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "description": "an annotation"}
-    if draw(st.booleans()):
-        schema["required"] = sorted(draw(st.sets(st.sampled_from(sorted(properties) or ["e"]))))
-    elif draw(st.booleans()):
-        schema["additionalProperties"] = False
-    return schema
+    properties = draw(st.dictionaries(st.sampled_from("abcd"), parts, max_size=3))
+    required = [name for name in properties if draw(st.booleans())]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 @st.composite
-def merged(draw: st.DrawFn, parts: st.SearchStrategy[Any]) -> dict[str, Any]:
-    one, two = draw(st.dictionaries(NAMES, parts, max_size=2)), draw(st.dictionaries(NAMES, parts, max_size=2))
-    rest = {name: part for name, part in two.items() if name not in one}
-    return {"allOf": [{"type": "object", "properties": one}, {"properties": rest, "required": sorted(rest)}]}
+def arrays(draw: st.DrawFn, parts: st.SearchStrategy[Any]) -> dict[str, Any]:
+    return {**draw(ranged(["array"], "minItems", "maxItems", st.integers(0, 4))), "items": draw(parts)}
 
 
-@st.composite
-def tagged(draw: st.DrawFn, parts: st.SearchStrategy[Any]) -> dict[str, Any]:
-    return {
-        "oneOf": [
-            {"type": "object", "properties": {"kind": {"const": kind}, "value": draw(parts)}, "required": ["kind"]}
-            for kind in ("x", "y")
-        ]
-    }
-
-
+UNIQUE = [{"type": "integer", "minimum": 1, "maximum": 6}, {"type": "string", "maxLength": 1}, {"enum": [*"abcdefa"]}]
 LEAVES: st.SearchStrategy[Any] = st.one_of(
-    st.sampled_from([True, {}, {"type": "boolean"}, {"type": "null"}, {"type": ["string", "null"], "minLength": 2}]),
+    st.sampled_from([{}, {"type": "boolean"}, {"title": "None", "type": "null"}]),
+    st.just({"type": ["string", "null", "array", "object"], "minLength": 2, "minItems": 1}),
     st.lists(SCALARS, min_size=1, max_size=4).map(lambda values: {"enum": values}),
     SCALARS.map(lambda value: {"const": value}),
-    ranged("string", "minLength", "maxLength", st.integers(0, 40)),
-    ranged("integer", "minimum", "maximum", WHOLE),
-    ranged("number", "minimum", "maximum", WHOLE | st.floats(-10, 10)),
-    integers(),
+    ranged(["string"], "minLength", "maxLength", st.integers(0, 40)),
+    ranged(["integer", "number"], "minimum", "maximum", WHOLE),
+    ranged(["number"], "minimum", "maximum", st.floats(-10, 10)),
     st.builds(
-        lambda low, most: {"type": "number", "exclusiveMinimum": low, most: low + 0.001},
-        WHOLE,
-        st.sampled_from(["maximum", "exclusiveMaximum"]),
+        lambda low, step, most: {"type": "integer", "multipleOf": step, "exclusiveMinimum": low, most: low + 2 * step},
+        *(WHOLE, st.integers(2, 7), MOST),
     ),
-    st.sampled_from(["string", "integer"]).map(
-        lambda name: {"type": "array", "uniqueItems": True, "items": {"type": name}, "minItems": 5}
+    st.builds(
+        lambda low, width, most: {"type": "number", "exclusiveMinimum": low, most: low + width},
+        *(WHOLE, st.sampled_from([0.001, 1, 50]), MOST),
     ),
-    st.just({"type": "array", "uniqueItems": True, "items": {"enum": [1, True, "1", None]}}),
+    st.builds(
+        lambda items, least: {"type": "array", "uniqueItems": True, "items": items, "minItems": least},
+        *(st.sampled_from(UNIQUE), st.integers(0, 6)),
+    ),
 )
 
 
 def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.recursive(
-        leaves,
-        lambda parts: st.one_of(
-            objects(parts),
-            merged(parts),
-            tagged(parts),
-            st.lists(parts, min_size=1, max_size=3).map(lambda options: {"anyOf": options}),
-            st.builds(
-                lambda items, bounds: bounds | {"items": items},
-                parts,
-                ranged("array", "minItems", "maxItems", st.integers(0, 4)),
-            ),
-        ),
-        max_leaves=8,
-    ).filter(lambda schema: schema is not True)
+    def holders(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return (
+            objects(parts) | arrays(parts) | st.fixed_dictionaries({"anyOf": st.lists(parts, min_size=1, max_size=3)})
+        )
+
+    return st.recursive(leaves, holders, max_leaves=8)
 
 
-REFERRING = nested(LEAVES | st.sampled_from(DEFINED).map(lambda name: {"$ref": f"#/$defs/{name}"}))
+REFERRING = nested(LEAVES | st.sampled_from(REFS).map(lambda name: {"$ref": f"#/$defs/{name}"}))
 
 
 @given(nested(LEAVES), st.integers())
-def test_what_is_drawn_fits(schema: dict[str, Any], seed: int) -> None:
-    drawn = shaped(schema, random.Random(seed))
-    assert fits(drawn, schema, schema)
-    assert orjson.loads(orjson.dumps(drawn)) == drawn
+def test_what_is_drawn_fits_and_equal_seeds_draw_the_same(schema: dict[str, Any], seed: int) -> None:
+    value = drawn(schema, seed)
+    assert fits(value, schema, schema)
+    assert orjson.loads(orjson.dumps(value)) == value
+    assert drawn(schema, seed) == value
 
 
-@given(REFERRING, st.fixed_dictionaries(dict.fromkeys(DEFINED, REFERRING)), st.integers())
+@given(REFERRING, st.fixed_dictionaries(dict.fromkeys(REFS, objects(REFERRING) | arrays(REFERRING))), st.integers())
 def test_a_schema_that_refers_to_itself_is_drawn_finitely_or_refused(root: Any, defs: Any, seed: int) -> None:
     schema = {**root, "$defs": defs}
     try:
         shape = Shape(schema)
     except ValueError as error:
-        reasons = ("endless", "may overlap", "contains itself", "on the spot")
-        assert any(reason in str(error) for reason in reasons)  # noqa: PT017 - some are refused, and some are not
+        assert "never ends" in str(error)  # noqa: PT017 - some are refused, and some are not
         return
-    assert fits(shape.draw(random.Random(seed)), schema, schema)
-
-
-@given(st.lists(nested(LEAVES), min_size=2, max_size=3), st.integers())
-def test_exactly_one_of_several_fits_or_they_are_refused(options: list[Any], seed: int) -> None:
-    schema = {"oneOf": options}
-    try:
-        shape = Shape(schema)
-    except ValueError as error:
-        assert "may overlap" in str(error)  # noqa: PT017 - many are refused, and some are not
-        return
-    assert fits(shape.draw(random.Random(seed)), schema, schema)
-
-
-@given(nested(LEAVES), st.integers())
-def test_equal_seeds_draw_equal_values(schema: dict[str, Any], seed: int) -> None:
-    shape = Shape(schema)
-    assert shape.draw(random.Random(seed)) == shape.draw(random.Random(seed))
+    value = shape.draw(random.Random(seed))
+    assert fits(value, schema, schema)
+    assert len(orjson.dumps(value)) < 1_000_000
 
 
 # --- By example -------------------------------------------------------------------------------------------------
 
-TREE = {
-    "$ref": "#/$defs/node",
-    "$defs": {
-        "node": {
-            "type": "object",
-            "properties": {
-                "name": {"type": "string"},
-                "parent": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
-                "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
-            },
-            "required": ["name", "parent"],
-        }
+REF = {"$ref": "#/$defs/node"}
+NODE = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "next": REF,
+        "parent": {"anyOf": [REF, {"type": "null"}]},
+        "children": {"type": "array", "items": REF},
     },
+    "required": ["name", "parent"],
 }
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_tree_is_drawn_to_some_depth(seed: int) -> None:
-    tree = shaped(TREE, random.Random(seed))
-    assert fits(tree, TREE, TREE)
-    assert len(orjson.dumps(tree)) < 100_000
+    schema = {**REF, "$defs": {"node": NODE}}
+    tree: Any = drawn(schema, seed)
+    assert fits(tree, schema, schema)
+    assert tree["next"]["next"]["name"]
+    assert len(orjson.dumps(tree)) < 50_000
 
 
 def test_a_thicket_of_references_stays_small() -> None:
-    parts = [f"part{index}" for index in range(12)]
-    bush = {"type": "object", "properties": {n: {"type": "array", "items": {"$ref": f"#/$defs/{n}"}} for n in parts}}
-    schema = {"$ref": "#/$defs/part0", "$defs": dict.fromkeys(parts, bush)}
-    drawn = shaped(schema, random.Random(1))
-    assert fits(drawn, schema, schema)
-    assert len(orjson.dumps(drawn)) < 200_000
-
-
-def test_all_properties_are_drawn_and_missing_required_ones_too() -> None:
+    names = [f"part{index}" for index in range(12)]
+    bush = {name: {"type": "array", "items": {"$ref": f"#/definitions/{name}"}} for name in names}
     schema = {
-        "properties": {"a": {"type": "integer"}, "b": {"$ref": "#/definitions/b"}},
-        "required": ["c"],
-        "definitions": {"b": {"type": "string", "minLength": 30}},
+        "$ref": "#/definitions/part0",
+        "definitions": {name: {"type": "object", "properties": bush} for name in names},
     }
-    drawn = shaped(schema, random.Random(0))
-    assert isinstance(drawn, dict)
-    assert sorted(drawn) == ["a", "b", "c"]
+    assert len(orjson.dumps(drawn(schema))) < 500_000
 
 
-def test_lists_and_texts_are_not_empty_where_they_need_not_be() -> None:
-    assert shaped({"type": "array"}, random.Random(3)) not in ([], [""])
-    assert shaped({"type": "string"}, random.Random(3))
+def test_all_properties_are_drawn_and_nothing_is_empty_that_need_not_be() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array"}, "b": {"type": "string"}}, "required": ["b"]}
+    for seed in range(20):
+        value: Any = drawn(schema, seed)
+        assert list(value) == ["a", "b"]
+        assert value["a"]
+        assert value["a"][0]
+        assert value["b"]
 
 
-def many(items: Any) -> dict[str, Any]:
-    return {"type": "array", "minItems": 10, "items": items}
+def within(definition: Any) -> dict[str, Any]:
+    return {"$ref": "#/$defs/a", "$defs": {"a": definition}}
+
+
+def tens(depth: int) -> dict[str, Any]:
+    return {"type": "array", "minItems": 10, "items": tens(depth - 1)} if depth else {"type": "null"}
 
 
 REFUSED: list[tuple[Any, str]] = [
+    ("string", "#: is not a schema"),
+    ({"type": "array", "items": {"anyOf": [True]}}, "#/items/anyOf/0: is not a schema"),
     ({"type": "string", "pattern": "^a"}, '#: "pattern" is not supported'),
-    ({"properties": {"a": {"type": "string", "format": "uuid"}}}, '#/properties/a: "format" is not supported'),
-    ({"type": "object", "patternProperties": {}}, "patternProperties"),
-    ({"type": "array", "prefixItems": []}, "prefixItems"),
-    ({"not": {}}, '"not"'),
-    ({"minimun": 3}, '"minimun"'),
+    (within({"type": "object", "properties": {"b": {"type": "string", "format": "uuid"}}}), "a/properties/b: "),
+    ({"oneOf": [{}]}, 'say "anyOf"'),
+    ({"minimum": 3}, '"minimum" needs a "type"'),
     ({"type": "text"}, 'type "text"'),
-    ({"type": []}, '"type" must be a list'),
-    ({"items": False}, "#/items: is not a schema"),
-    ({"$ref": "#/$defs/gone"}, '"#/$defs/gone"'.replace("$", r"\$")),
-    ({"$ref": "https://example.org/schema"}, "must look like"),
-    ({"$ref": "#/$defs/a", "minLength": 1, "$defs": {"a": {}}}, '"minLength" beside'),
+    ({"type": []}, '"type" must not be empty'),
+    ({"type": 3}, '"type" must be of type string or array'),
+    ({"type": "object", "required": ["a"]}, '"required" names "a"'),
+    ({"$ref": "#/$defs/gone"}, "leads nowhere"),
+    ({"anyOf": [{"type": "null"}, {"$ref": "https://example.org/schema"}]}, "#/anyOf/1: .*leads nowhere"),
     ({"anyOf": [{}], "type": "string"}, '"type" beside "anyOf"'),
     ({"enum": [1, 2], "minimum": 2}, '"minimum" beside "enum"'),
-    ({"enum": []}, '"enum" must be a list'),
-    ({"enum": [1], "const": True}, "no value"),
-    ({"enum": ["a"], "type": "integer"}, "no value"),
-    ({"const": float("nan")}, "no value"),
-    ({"enum": [1, float("inf")]}, "not a JSON value"),
-    ({"type": "integer", "minimum": 3, "maximum": 2}, "no whole number"),
-    ({"type": "integer", "minimum": 1, "maximum": 6, "multipleOf": 7}, "no whole number"),
+    ({"enum": ["a", 1], "type": "string"}, 'not of its "type"'),
+    ({"const": True, "type": "integer"}, 'not of its "type"'),
+    ({"type": "integer", "minimum": 3, "maximum": 2}, "no number"),
+    ({"type": "integer", "minimum": 1, "maximum": 6, "multipleOf": 7}, "no number"),
     ({"type": "number", "exclusiveMinimum": 1, "maximum": 1}, "no number"),
-    ({"type": "number", "multipleOf": 0.01}, '"multipleOf"'),
-    ({"type": "number", "exclusiveMinimum": True}, '"exclusiveMinimum" must be a number'),
+    ({"type": "number", "minimum": math.nan}, "no number"),
     ({"type": "integer", "minimum": 2**60}, "2\\^53"),
-    ({"type": "string", "minLength": 3, "maxLength": 2}, '"minLength" is larger'),
-    ({"type": "string", "minLength": 10**9}, '"minLength" above'),
-    ({"type": "array", "maxItems": -1}, '"maxItems" must be a whole number'),
+    ({"type": "number", "multipleOf": 2}, '"multipleOf"'),
+    ({"type": "integer", "multipleOf": 0}, '"multipleOf"'),
+    ({"type": "integer", "maximum": True}, '"maximum" must be of type number'),
+    ({"type": "string", "minLength": 3, "maxLength": 2}, '"minLength" and "maxLength"'),
+    ({"type": "string", "minLength": 10**9}, '"minLength" and "maxLength"'),
+    ({"type": "array", "maxItems": -1}, '"minItems" and "maxItems"'),
     ({"type": "array", "uniqueItems": True, "items": {"type": "number"}}, '"uniqueItems"'),
-    ({"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}, "only 2 different"),
-    ({"required": ["a"], "additionalProperties": False}, '"required" names "a"'),
-    ({"required": True}, '"required" must be a list'),
-    ({"properties": []}, '"properties" must be an object'),
-    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "may overlap"),
-    ({"oneOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}, "may overlap"),
-    ({"oneOf": [{}, {"type": "integer"}]}, "may overlap"),
-    ({"oneOf": [{"required": ["a"]}, {"type": "null"}]}, "may overlap"),
-    ({"oneOf": [{"allOf": [{"required": ["a"]}]}, {"type": "null"}]}, "may overlap"),
-    ({"oneOf": [{"const": 1}, {"anyOf": [{"type": "string"}, {"type": "number"}]}]}, "may overlap"),
-    ({"allOf": [{"type": "string"}]}, "anything but objects"),
-    ({"allOf": [{"minimum": 3}]}, '"minimum" within "allOf"'),
-    ({"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"a": {"const": 2}}}]}, 'two things about "a"'),
-    ({"allOf": [{"additionalProperties": False}, {"required": ["b"]}]}, 'excludes "b"'),
-    ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}, "contains itself"),
-    ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "on the spot"),
-    (
-        {
-            "$ref": "#/$defs/b",
-            "$defs": {
-                "b": {"anyOf": [{"properties": {"x": {"$ref": "#/$defs/c"}}}, {"$ref": "#/$defs/c"}]},
-                "c": {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]},
-            },
-        },
-        "on the spot",
-    ),
-    (
-        {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}},
-        "endless",
-    ),
-    (many(many(many(many(many({"type": "null"}))))), "more than 10000 parts"),
-    ("string", "is not a schema"),
+    ({"type": "array", "uniqueItems": True, "items": {"anyOf": [{"type": "string"}]}}, '"uniqueItems"'),
+    ({"type": "array", "uniqueItems": True, "minItems": 3, "items": {"enum": [1, 2]}}, '"uniqueItems"'),
+    (within({"$ref": "#/$defs/a"}), "never ends"),
+    (within({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}), "never ends"),
+    (within({"type": "array", "uniqueItems": True, "items": {"$ref": "#/$defs/a"}}), '"uniqueItems"'),
+    (tens(5), "more than 10000 values"),
 ]
 
 
-@pytest.mark.parametrize(("schema", "message"), REFUSED, ids=[message for _, message in REFUSED])
+@pytest.mark.parametrize(("schema", "message"), REFUSED)
 def test_what_cannot_be_kept_to_is_refused_by_name(schema: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^json_schema .*{message}"):
         Shape(schema)
-
-
-ACCEPTED: list[Any] = [
-    {"oneOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]},
-    {"oneOf": [{"enum": [1, 2]}, {"enum": ["a"]}, {"anyOf": [{"const": 3}, {"type": "array"}]}]},
-    {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
-    {"oneOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}, "required": ["b"]}]},
-    {"oneOf": [{"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]}, {"type": "null"}]},
-    {"type": "array", "uniqueItems": True, "items": {"minLength": 2}},
-    {"oneOf": [{"$ref": "#/$defs/a"}, {"type": "integer"}], "$defs": {"a": {"type": "string"}}},
-    {"allOf": [{"$ref": "#/$defs/a"}, {"required": ["b"]}], "$defs": {"a": {"properties": {"a": {"const": [1]}}}}},
-    {"type": "array", "uniqueItems": True, "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"enum": ["x", "y", "z"]}}},
-    {"type": "array", "uniqueItems": True, "items": {"type": "string", "minLength": 12}, "minItems": 4},
-    {"type": "array", "uniqueItems": True, "items": {"type": "string", "maxLength": 1}, "minItems": 26},
-    {"properties": {"too_many": many(many(many(many(many({"type": "null"})))))}},
-]
-
-
-@pytest.mark.parametrize("schema", ACCEPTED)
-def test_what_can_be_kept_to_is(schema: Any) -> None:
-    shape = Shape(schema)
-    for seed in range(50):
-        assert fits(shape.draw(random.Random(seed)), schema, schema)
 
 
 def test_a_pydantic_model_can_be_shaped() -> None:
     """The commonest source of schemas writes only what is understood."""
-    from pydantic import BaseModel, Field  # noqa: PLC0415 - an example of a caller, not a part of this test file
+    from enum import Enum  # noqa: PLC0415 - an example of a caller, not a part of this test file
+
+    from pydantic import BaseModel, Field  # noqa: PLC0415 - as above
+
+    class Mood(Enum):
+        CALM = "calm"
+        BUSY = "busy"
 
     class Step(BaseModel):
         title: str = Field(min_length=1, max_length=60)
         minutes: float | None = Field(None, ge=0, lt=600)
+        moods: set[Mood] = Field(min_length=1)
         before: list[Step] = []
 
     class Plan(BaseModel):
         goal: str
         steps: list[Step] = Field(min_length=2, max_length=4)
+        notes: dict[str, str] = {}
         done: bool = False
 
-    Plan.model_rebuild(_types_namespace={"Step": Step})
-    shape = Shape(Plan.model_json_schema())
+    Plan.model_rebuild(_types_namespace={"Step": Step, "Mood": Mood})
     for seed in range(50):
-        Plan.model_validate(shape.draw(random.Random(seed)), strict=True)
+        Plan.model_validate_json(orjson.dumps(drawn(Plan.model_json_schema(), seed)))

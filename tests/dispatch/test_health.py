@@ -1,0 +1,97 @@
+"""How every provider is, asked now and then: what is known, what a bad check does, and that start-up does not hang."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from llm_pool.core.ports.provider import Health
+from llm_pool.dispatch.health import HealthWatch
+from llm_pool.telemetry.metrics import Metrics
+from tests.scripted import Scripted, counted
+
+ILL, WELL = Health("unhealthy", "no connection"), Health("healthy")
+
+
+def watch(*, metrics: Metrics | None = None, **providers: Scripted) -> HealthWatch:
+    return HealthWatch(providers, metrics or Metrics(), every=5.0)
+
+
+async def test_before_the_first_answer_a_provider_is_checking() -> None:
+    async with watch(a=Scripted(healths=[2.0, WELL])) as health:
+        assert health.state("a") == "checking"
+        await asyncio.sleep(1)
+        assert health.state("a") == "checking"
+        await asyncio.sleep(1.5)
+        assert health.state("a") == "healthy"
+
+
+@pytest.mark.parametrize("state", ["healthy", "degraded", "unhealthy", "checking", "loading"])
+async def test_what_the_provider_says_is_known_with_its_reason(state: str) -> None:
+    said = Health(state, "because")  # type: ignore[arg-type]
+    metrics = Metrics()
+    async with watch(a=Scripted(healths=[said]), metrics=metrics) as health:
+        await health.settled(within=1)
+        assert health.all() == {"a": said}
+        assert counted(metrics, "llm_pool_provider_up", {"deployment": "a"}) == (state != "unhealthy")
+
+
+async def test_it_is_asked_again_every_few_seconds() -> None:
+    provider = Scripted(healths=[WELL, ILL, WELL])
+    async with watch(a=provider) as health:
+        seen = []
+        for _ in range(3):
+            await asyncio.sleep(4.9)
+            seen.append(health.state("a"))
+            await asyncio.sleep(0.1)
+        assert seen == ["healthy", "unhealthy", "healthy"]
+        assert 3 <= provider.asked_how_it_is <= 4
+
+
+async def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with watch(a=Scripted(healths=[WELL, WELL, ILL, ILL, WELL])) as _:
+        await asyncio.sleep(24)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "provider is healthy"),
+        ("WARNING", "provider is unhealthy"),
+        ("INFO", "provider is healthy"),
+    ]
+
+
+async def test_a_health_check_that_raises_makes_unhealthy_and_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with watch(a=Scripted(healths=[KeyError("bug"), WELL]), b=Scripted()) as health:
+        await health.settled(within=1)
+        assert health.all()["a"] == Health("unhealthy", "its health check failed")
+        assert health.state("b") == "healthy"
+        assert "health check failed" in caplog.text
+        await asyncio.sleep(5.5)
+        assert health.state("a") == "healthy"
+
+
+async def test_a_health_check_that_hangs_holds_up_nobody_else() -> None:
+    async with watch(a=Scripted(healths=["stall"]), b=Scripted()) as health:
+        await health.settled(within=3)
+        assert asyncio.get_running_loop().time() == 3.0
+        assert (health.state("a"), health.state("b")) == ("checking", "healthy")
+        await asyncio.sleep(60)
+        assert health.state("b") == "healthy"
+
+
+async def test_settled_waits_no_longer_than_the_slowest_first_answer() -> None:
+    async with watch(a=Scripted(healths=[2.0, ILL]), b=Scripted(healths=[1.0, WELL])) as health:
+        await health.settled(within=30)
+        assert asyncio.get_running_loop().time() == 2.0
+        assert (health.state("a"), health.state("b")) == ("unhealthy", "healthy")
+        await health.settled(within=30)
+        assert asyncio.get_running_loop().time() == 2.0
+
+
+async def test_with_its_block_every_watch_ends() -> None:
+    provider = Scripted(healths=["stall"])
+    async with watch(a=provider, b=Scripted(healths=[100.0]), c=Scripted()):
+        await asyncio.sleep(1)
+    assert len(asyncio.all_tasks()) == 1
+    assert asyncio.get_running_loop().time() == 1.0
