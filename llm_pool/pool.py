@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import DeadlineExceeded
 from llm_pool.core.streams import Answer, Events, collect
 
@@ -44,14 +45,15 @@ class Pool:
         self.health = health
         self.metrics = metrics
         self.now = now
-        self.time: Clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self.time: Clock = self._loop.time
 
     def open(self, request: Request) -> Answering:
         """Ask. The answer lives as long as the block, and the block no longer than `request.deadline`.
 
         Raises DeadlineExceeded, and whatever PoolError ends the answer.
         """
-        return _Timed(self._ask, request)
+        return _Timed(self._ask, request, self._loop)
 
     async def infer(self, request: Request) -> Answer:
         """Ask for a whole answer. Raises as `open` does."""
@@ -83,20 +85,21 @@ class HealthBoard(Protocol):
 class _Timed(AbstractAsyncContextManager[Events]):
     """The one place where a deadline ends things: it may interrupt the caller's own block, which is its purpose."""
 
-    __slots__ = ("_ask", "_inner", "_limit", "_request")
+    __slots__ = ("_alarm", "_ask", "_inner", "_request")
 
-    def __init__(self, ask: Ask, request: Request) -> None:
+    def __init__(self, ask: Ask, request: Request, loop: asyncio.AbstractEventLoop) -> None:
         self._ask = ask
         self._request = request
+        self._alarm = Alarm(loop)
 
     async def __aenter__(self) -> Events:
-        self._limit = asyncio.timeout_at(self._request.deadline)
-        await self._limit.__aenter__()
+        self._alarm.set(self._request.deadline)
+        self._alarm.__enter__()
         try:
             self._inner = self._ask(self._request)
             return await self._inner.__aenter__()
         except BaseException as error:
-            await self._ended(error)
+            self._disarm(error)
             raise
 
     async def __aexit__(
@@ -105,13 +108,14 @@ class _Timed(AbstractAsyncContextManager[Events]):
         try:
             await self._inner.__aexit__(kind, error, trace)
         except BaseException as last:
-            await self._ended(last)
+            self._disarm(last)
             raise
-        await self._ended(error)
+        self._disarm(error)
 
-    async def _ended(self, error: BaseException | None) -> None:
-        """Disarm the timer. Raises DeadlineExceeded where `error` is its own cancellation."""
+    def _disarm(self, error: BaseException | None) -> None:
+        """Raises DeadlineExceeded where `error` is the alarm's own cancellation."""
+        self._alarm.set(None)
         try:
-            await self._limit.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-        except TimeoutError:
+            self._alarm.__exit__(type(error) if error else None, error, None)
+        except Rang:
             raise DeadlineExceeded("the deadline passed before the answer was complete") from None

@@ -233,13 +233,13 @@ class CountsOnlyWhatOpened(RightClass):
         self._metrics = metrics
 
     async def __aenter__(self) -> Events:
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         return await super().__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight -= 1
         self._metrics.requests("chat", "fastest", "ok").inc()
         await super().__aexit__(kind, error, trace)
 

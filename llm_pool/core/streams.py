@@ -109,6 +109,10 @@ class _Call:
     arguments: list[str] = field(default_factory=list)
 
 
+def _joined(calls: dict[int, _Call]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(call.id, call.name, "".join(call.arguments)) for _, call in sorted(calls.items()))
+
+
 async def collect(events: Events) -> Answer:
     """Add a stream up. The stream has one `Started` and ends with `Finished`, or with its own error."""
     text: list[str] = []
@@ -135,9 +139,7 @@ async def collect(events: Events) -> Answer:
                     reason=event.reason,
                     usage=event.usage,
                     reasoning="".join(reasoning),
-                    tool_calls=tuple(
-                        ToolCall(call.id, call.name, "".join(call.arguments)) for _, call in sorted(calls.items())
-                    ),
+                    tool_calls=_joined(calls) if calls else (),
                 )
             case Phase() | Warning():
                 pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from llm_pool.core.outcome import OK
 from llm_pool.core.types import Usage
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class Trace:
     from_cache: bool = False
 
     def winner(self) -> Attempt | None:
-        return next((attempt for attempt in reversed(self.attempts) if attempt.outcome == "ok"), None)
+        for attempt in reversed(self.attempts):
+            if attempt.outcome == OK:
+                return attempt
+        return None
 
     def usage(self) -> Usage:
         """What all attempts together consumed, the lost ones too."""

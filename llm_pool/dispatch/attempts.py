@@ -57,7 +57,9 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         request, attempts = self._request, self._attempts
         candidates = attempts.router.candidates(request)
         # Only where somebody stands behind the others is their silence cut short.
-        reserve = request.deadline - FALLBACK_RESERVE if any(each.fallback for each in candidates) else None
+        reserve = None
+        if len(candidates) > 1 and any(each.fallback for each in candidates):
+            reserve = request.deadline - FALLBACK_RESERVE
         failures: list[tuple[Deployment, ProviderError]] = []
         for deployment in candidates:
             speak_by = None if deployment.fallback else reserve

@@ -1,7 +1,7 @@
 """How long one call of one deployment may take: to its first word, and in all.
 
-The naive way, `asyncio.timeout` around the whole call, would also fire while the *caller* is busy with what it was
-given, and cancel the caller. An `Alarm` interrupts only our own waits for the provider.
+A timer around the whole call would also fire while the *caller* is busy with what it was given, and cancel the caller.
+So the alarm is on only during our own waits for the provider.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import ProviderTimeout
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.types import WORDS
@@ -18,60 +19,6 @@ if TYPE_CHECKING:
 
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
-
-
-class Rang(Exception):
-    """An alarm rang during a wait. Not a TimeoutError: that may also be somebody else's."""
-
-
-class Alarm:
-    """`with alarm: await something` raises Rang once the alarm is due. One timer serves many waits.
-
-    What is ready at once is had even from an alarm that is due: the time went by between the waits, and was not ours.
-    """
-
-    __slots__ = ("_cancelling", "_due", "_handle", "_loop", "_rang", "_soon", "_waiting")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._handle: asyncio.TimerHandle | None = None
-        self._soon: asyncio.Handle | None = None
-        self._waiting: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self._due = False
-        self._rang = False
-
-    def set(self, when: float | None) -> None:
-        """Be due at `when` (`loop.time()`), or never; a former setting no longer counts."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._due = False
-        self._handle = None if when is None else self._loop.call_at(when, self._ring)
-
-    def _ring(self) -> None:
-        self._due = True
-        if self._waiting is not None:
-            self._rang = True
-            self._waiting.cancel()
-
-    def __enter__(self) -> None:
-        self._waiting = asyncio.current_task(self._loop)
-        self._cancelling = self._waiting.cancelling() if self._waiting else 0
-        if self._due:
-            self._soon = self._loop.call_soon(self._ring)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        task, self._waiting = self._waiting, None
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        if self._rang and task is not None:
-            self._rang = False
-            # As in asyncio.Timeout: a cancellation that came from elsewhere as well is not ours to swallow.
-            if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-                raise Rang from error
 
 
 class Limits:
@@ -98,7 +45,7 @@ class _Limited(Mapped):
         super().__init__(then, request)
         self._name = name
         self._end_by = end_by
-        self._alarm = Alarm()
+        self._alarm = Alarm(asyncio.get_running_loop())
         self._alarm.set(speak_by)
 
     async def __aenter__(self) -> Events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llm_pool.core.streams import nested
@@ -11,29 +12,34 @@ from llm_pool.dispatch.metering import Metering
 
 if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
-    from llm_pool.core.streams import Answering, Ask
+    from llm_pool.core.streams import Answering, Ask, Gate
     from llm_pool.core.types import Request
     from llm_pool.dispatch.attempts import Line
     from llm_pool.dispatch.router import Deployment
     from llm_pool.telemetry.metrics import Metrics
 
+KEPT = 1024  # deployments; a wildcard makes one for each request
+
 
 def lines(metrics: Metrics, *, now: Clock) -> Line:
     """How every deployment is asked."""
 
-    def line(deployment: Deployment, speak_by: float | None) -> Ask:
+    def built(deployment: Deployment, speak_by: float | None) -> Ask:
         # Metering stands outside of the limits, so that a call cut short by one is written down as that.
-        ask = nested(
-            [
-                Metering(deployment, metrics, now=now),
-                Limits(deployment.name, speak_by=speak_by, within=deployment.timeout),
-            ],
-            deployment.provider.chat,
-        )
+        gates: list[Gate] = [Metering(deployment, metrics, now=now)]
+        if speak_by is not None or deployment.timeout is not None:
+            gates.append(Limits(deployment.name, speak_by=speak_by, within=deployment.timeout))
+        ask = nested(gates, deployment.provider.chat)
 
         def by_its_own_name(request: Request) -> Answering:
             return ask(replace(request, model=deployment.upstream))
 
         return by_its_own_name
+
+    kept = lru_cache(maxsize=KEPT)(built)
+
+    def line(deployment: Deployment, speak_by: float | None) -> Ask:
+        # An instant is never the same again; without one the same stages serve every request.
+        return kept(deployment, None) if speak_by is None else built(deployment, speak_by)
 
     return line

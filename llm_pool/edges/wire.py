@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_META = 32
 MAX_PROBLEMS = 5  # named in one message
 
+ANYBODY = Caller()
+
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Short = Annotated[str, Field(max_length=512)]
 
@@ -109,7 +111,7 @@ def to_request(
         if not well_formed(body.request_id):
             raise InvalidRequest("request_id: must be 1 to 128 of A-Z a-z 0-9 . _ : -", field="request_id")
         account.id = body.request_id
-    caller = Caller(project=body.project_id or "")
+    caller = Caller(project=body.project_id) if body.project_id else ANYBODY
     if body.tenant_id is not None and body.tenant_id != caller.tenant:
         raise Forbidden("tenant_id is not the tenant of this credential", details={"field": "tenant_id"})
     deadline_ms = qos.default_deadline_ms if body.deadline_ms is None else body.deadline_ms
@@ -200,12 +202,12 @@ def _voice_json(attempt: Attempt) -> dict[str, Any]:
         "provider": attempt.deployment,
         "model": attempt.model,
         "outcome": attempt.outcome,
-        "latency_ms": _milliseconds(attempt.started, attempt.ended),
-        "first_token_ms": _milliseconds(attempt.started, attempt.first_token),
+        "latency_ms": milliseconds(attempt.started, attempt.ended),
+        "first_token_ms": milliseconds(attempt.started, attempt.first_token),
         "usage": usage_json(attempt.usage),
         "why": attempt.why,
     }
 
 
-def _milliseconds(start: float, end: float | None) -> float | None:
+def milliseconds(start: float, end: float | None) -> float | None:
     return None if end is None else round((end - start) * 1000, 3)

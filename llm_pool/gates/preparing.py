@@ -43,12 +43,14 @@ class Preparing:
 
     def _unaliased(self, request: Request) -> Request:
         """`pool/<strategy>` and `task/<task>` are model ids too."""
-        prefix, _, name = (request.model or "").partition("/")
+        if request.model is None:
+            return request
+        prefix, _, name = request.model.partition("/")
         if prefix == "pool":
             if request.strategy is not None and request.strategy.casefold() != name.casefold():
                 raise InvalidRequest("strategy: is another one than the model names", field="strategy")
             if name.casefold() not in self._catalog.strategies:
-                raise UnknownModel("model", request.model or "", self._catalog.model_ids)
+                raise UnknownModel("model", request.model, self._catalog.model_ids)
             return replace(request, model=None, strategy=name)
         if prefix == "task":
             if request.task not in {DEFAULT_TASK, name}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm_pool.core.outcome import OK, outcome_of
 from llm_pool.core.streams import Events
+from llm_pool.telemetry.metrics import Ended
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,25 +27,33 @@ class Recording:
     def open(self, request: Request, then: Ask) -> Answering:
         return _Recorded(self, request, then)
 
+    def begun(self) -> None:
+        self._metrics.in_flight += 1
+
     def ended(self, request: Request, error: BaseException | None) -> None:
-        metrics, trace = self._metrics, request.trace
+        trace = request.trace
         winner = trace.winner()
-        # The request's own word is a caller's text and must not become a label.
-        task = trace.task or "unknown"
-        metrics.in_flight.dec()
-        ended = OK
+        word = OK
         if error is not None or winner is None:
             late = asyncio.get_running_loop().time() >= request.deadline
-            ended = outcome_of(error, answered=winner is not None, late=late)
-        metrics.requests(task, trace.strategy, ended).inc()
+            word = outcome_of(error, answered=winner is not None, late=late)
         took = self._now() - trace.started
-        metrics.duration(task).observe(took)
-        asked = sum((attempt.ended or attempt.started) - attempt.started for attempt in trace.attempts)
-        metrics.overhead.observe(max(0.0, took - asked))
-        if winner is not None:
-            metrics.wins(winner.deployment).inc()
-            if winner.fallback:
-                metrics.degraded(task).inc()
+        waited = 0.0
+        for attempt in trace.attempts:
+            waited += (attempt.ended or attempt.started) - attempt.started
+        self._metrics.in_flight -= 1
+        self._metrics.request_ended(
+            Ended(
+                # The request's own word is a caller's text and must not become a label.
+                task=trace.task or "unknown",
+                strategy=trace.strategy,
+                outcome=word,
+                took=took,
+                overhead=max(0.0, took - waited),
+                winner=winner.deployment if winner else "",
+                degraded=winner is not None and winner.fallback,
+            )
+        )
 
 
 class _Recorded(AbstractAsyncContextManager[Events]):
@@ -56,7 +65,7 @@ class _Recorded(AbstractAsyncContextManager[Events]):
         self._then = then
 
     async def __aenter__(self) -> Events:
-        self._recording._metrics.in_flight.inc()  # noqa: SLF001 - one gate in two classes
+        self._recording.begun()
         try:
             self._inner = self._then(self._request)
             return await self._inner.__aenter__()

@@ -51,11 +51,12 @@ class Lines(logging.Handler):
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
         self._file = file
-        self._waiting: list[str] = []
+        self._waiting: list[str | _Line] = []
         self._due = False  # whether a timer is set
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._waiting.append(self.format(record))
+        # What a line of ours tells does not change any more: it is laid out with the others, which is cheaper.
+        self._waiting.append(record if isinstance(record, _Line) else self.format(record))
         if record.levelno > logging.INFO or not self._later():
             self.flush()
 
@@ -77,7 +78,8 @@ class Lines(logging.Handler):
         self.acquire()
         try:
             lines, self._waiting = self._waiting, []
-            rest = memoryview("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+            texts = [line if isinstance(line, str) else self.format(line) for line in lines]
+            rest = memoryview("".join(f"{text}\n" for text in texts).encode(errors="backslashreplace"))
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import (
@@ -12,38 +14,67 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client import Metric
+
     from llm_pool.core.trace import Attempt
 
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
 OVERHEADS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 
-Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+AT_ONCE = 256  # notes that are counted together
+
+Child = TypeVar("Child", Counter, Gauge, Histogram)
+Note = TypeVar("Note")
 
 
-class Labelled(Generic[Metric]):
+class Labelled(Generic[Child]):
     """A metric whose children are kept: `labels()` costs four times as much as the count itself."""
 
     __slots__ = ("_children", "_metric")
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric: Metric = metric
-        self._children: dict[tuple[str, ...], Metric] = {}
+    def __init__(self, metric: Child) -> None:
+        self._metric: Child = metric
+        self._children: dict[tuple[str, ...], Child] = {}
 
-    def __call__(self, *labels: str) -> Metric:
+    def __call__(self, *labels: str) -> Child:
         child = self._children.get(labels)
         if child is None:
             child = self._children[labels] = self._metric.labels(*labels)
         return child
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is counted of one request. Durations are in seconds."""
+
+    task: str
+    strategy: str
+    outcome: str
+    took: float
+    overhead: float
+    winner: str = ""  # the deployment that answered
+    degraded: bool = False
+
+
 class Metrics:
-    """Every metric of one pool, in a registry of its own."""
+    """Every metric of one pool, in a registry of its own.
+
+    What has ended is noted first and counted many at a time, at the latest when somebody looks: one by one the ten
+    counters that a request moves would cost it 30 us, a seventh of all.
+    """
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each of ours, which nobody asks for
+        self._requests: deque[Ended] = deque()
+        self._attempts: deque[Attempt] = deque()
+        self.in_flight = 0
         self.registry = registry = CollectorRegistry()
+        registry.register(_Before(self.count))  # the first to be collected
         self.requests = Labelled(
             Counter(
                 "llm_pool_requests",
@@ -67,7 +98,8 @@ class Metrics:
             buckets=OVERHEADS,
             registry=registry,
         )
-        self.in_flight = Gauge("llm_pool_in_flight_requests", "Requests being answered", registry=registry)
+        in_flight = Gauge("llm_pool_in_flight_requests", "Requests being answered", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
         self.degraded = Labelled(
             Counter("llm_pool_degraded", "Answers of the fallback tier", ["task"], registry=registry)
         )
@@ -113,13 +145,35 @@ class Metrics:
             Gauge("llm_pool_build_info", "Always 1", ["version", "config_version"], registry=registry)
         )
 
+    def request_ended(self, ended: Ended) -> None:
+        self._requests.append(ended)
+        if len(self._requests) >= AT_ONCE:
+            self.count()
+
     def attempt_ended(self, attempt: Attempt) -> None:
-        """Count one provider call, whatever its way out."""
-        deployment = attempt.deployment
+        """Note one provider call that does not change any more."""
+        self._attempts.append(attempt)
+        if len(self._attempts) >= AT_ONCE:
+            self.count()
+
+    def count(self) -> None:
+        """Bring what was noted into the counters. Safe in any thread, beside others that note or count."""
+        for attempt in _taken(self._attempts):
+            self._count_attempt(attempt)
+        for ended in _taken(self._requests):
+            self.requests(ended.task, ended.strategy, ended.outcome).inc()
+            self.duration(ended.task).observe(ended.took)
+            self.overhead.observe(ended.overhead)
+            if ended.winner:
+                self.wins(ended.winner).inc()
+            if ended.degraded:
+                self.degraded(ended.task).inc()
+
+    def _count_attempt(self, attempt: Attempt) -> None:
+        deployment, usage = attempt.deployment, attempt.usage
         self.attempts(deployment, attempt.outcome).inc()
         if attempt.first_token is not None:
             self.first_token(deployment).observe(attempt.first_token - attempt.started)
-        usage = attempt.usage
         for kind, count in (
             ("input", usage.input),
             ("cache_read", usage.cache_read),
@@ -133,3 +187,26 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus scrapes. Takes milliseconds: call it off the event loop."""
         return generate_latest(self.registry)
+
+
+class _Before(Collector):
+    """Has no metrics: is asked first, and does what must be done before the others are."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._do()
+        return ()
+
+
+def _taken(notes: deque[Note]) -> Iterator[Note]:
+    """One after the other, each by one thread only."""
+    while True:
+        try:
+            yield notes.popleft()
+        except IndexError:
+            return

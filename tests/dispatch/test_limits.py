@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import ProviderTimeout
 from llm_pool.core.streams import collect
 from llm_pool.core.types import Event, Finished, Started, TextDelta, Warning
-from llm_pool.dispatch.limits import Alarm, Limits, Rang
+from llm_pool.dispatch.limits import Limits
 from tests.scripted import USAGE, Scripted, Step, answer, pool_of, request
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def read(answering: Answering, *, busy: float = 0.0) -> list[tuple[float, 
 
 
 async def test_it_interrupts_our_own_wait_at_the_very_instant() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
     alarm.set(3.0)
     with pytest.raises(Rang), alarm:
         await asyncio.sleep(10)
@@ -52,7 +53,7 @@ async def test_it_interrupts_our_own_wait_at_the_very_instant() -> None:
 
 
 async def test_it_never_rings_into_what_the_consumer_awaits() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
     alarm.set(3.0)
     with alarm:
         await asyncio.sleep(1)
@@ -63,7 +64,7 @@ async def test_it_never_rings_into_what_the_consumer_awaits() -> None:
 
 
 async def test_one_timer_serves_many_waits_and_a_later_setting_replaces_it() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
     alarm.set(3.0)
     for _ in range(2):
         with alarm:
@@ -78,7 +79,7 @@ async def test_one_timer_serves_many_waits_and_a_later_setting_replaces_it() -> 
 
 
 async def test_what_the_wait_itself_raises_passes() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
     alarm.set(3.0)
     mine = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as caught, alarm:
@@ -88,7 +89,7 @@ async def test_what_the_wait_itself_raises_passes() -> None:
 
 
 async def test_a_cancellation_from_elsewhere_is_not_swallowed() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
 
     async def waits() -> None:
         with alarm:
@@ -105,7 +106,7 @@ async def test_a_cancellation_from_elsewhere_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("alarm_first", [True, False])
 async def test_a_cancellation_at_the_same_instant_wins(alarm_first: bool) -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
 
     async def waits() -> None:
         with alarm:
@@ -125,7 +126,7 @@ async def test_a_cancellation_at_the_same_instant_wins(alarm_first: bool) -> Non
 
 
 async def test_it_does_not_spoil_an_outer_timeout() -> None:
-    alarm = Alarm()
+    alarm = Alarm(asyncio.get_running_loop())
     alarm.set(1.0)
     async with asyncio.timeout(5):
         with pytest.raises(Rang), alarm:

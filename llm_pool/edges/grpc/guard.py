@@ -43,7 +43,7 @@ class Guard(grpc.aio.ServerInterceptor):
         self._pool = pool
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._unmatched: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
-            self._guarded("unmatched", _no_such_method)
+            self._guarded("unmatched", _no_such_method, read=_decoded)
         )
 
     async def intercept_service(
@@ -65,12 +65,14 @@ class Guard(grpc.aio.ServerInterceptor):
         kind = next(kind for kind in ("unary_unary", "unary_stream", "stream_stream") if getattr(handler, kind))
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         decode = _tolerant(handler.request_deserializer)
-        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            self._guarded(method, getattr(handler, kind)), decode, handler.response_serializer
+        guarded = self._guarded(
+            method, getattr(handler, kind), read=_each_decoded if kind == "stream_stream" else _decoded
         )
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(guarded, decode, handler.response_serializer)
         return wrapped
 
-    def _guarded(self, method: str, behaviour: Behaviour) -> Behaviour:
+    def _guarded(self, method: str, behaviour: Behaviour, *, read: Callable[[Any], Any]) -> Behaviour:
+        """`read` is told by the kind of method: to ask a message what it is costs 70 us, for it has no such field."""
         run = _writing(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
         pool = self._pool
 
@@ -87,7 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):
             ACCOUNT.set(account)
             context.set_trailing_metadata(((REQUEST_ID, account.id),))
             try:
-                response = await run(_decoded(request), context)
+                response = await run(read(request), context)
             except grpc.aio.AbortError:  # the health service refuses so; an `Exception`, so it comes first
                 code = _code(context)
                 account.close(status=code, outcome=code)
@@ -151,10 +153,10 @@ def _tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] |
 
 
 def _decoded(request: Any) -> Any:
-    """Raises InvalidRequest for what did not decode, here or, of a stream, when it is read."""
+    """Raises InvalidRequest for what did not decode."""
     if request is UNDECODABLE:
         raise InvalidRequest("the request message cannot be decoded")
-    return _each_decoded(request) if hasattr(request, "__aiter__") else request
+    return request
 
 
 async def _each_decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from google.protobuf.duration_pb2 import Duration
 
+from llm_pool.core.trace import Decision
 from llm_pool.core.types import (
     Event,
     Finished,
@@ -17,11 +18,13 @@ from llm_pool.core.types import (
     ToolCallDelta,
     Warning,
 )
-from llm_pool.edges.wire import answer_json, finished_json
+from llm_pool.edges.wire import milliseconds
 from llm_pool.v1 import pool_service_pb2 as pb
 
 if TYPE_CHECKING:
     from llm_pool.core.streams import Answer
+    from llm_pool.core.trace import Attempt
+    from llm_pool.core.types import Usage
     from llm_pool.edges.account import Account
 
 _STRINGS = ("task", "prompt", "model", "strategy", "request_id", "tenant_id", "project_id")
@@ -44,7 +47,33 @@ def fields(message: pb.InferRequest | pb.StreamInferRequest) -> dict[str, Any]:
 
 
 def answered(request: Request, account: Account, answer: Answer) -> pb.InferResponse:
-    return pb.InferResponse(**_timed(answer_json(request, account, answer)))
+    trace = request.trace
+    return pb.InferResponse(
+        request_id=request.id,
+        content=answer.content,
+        winner_model=answer.model,
+        duration=_duration(account.elapsed_ms),
+        from_cache=trace.from_cache,
+        strategy_used=trace.strategy,
+        finish_reason=answer.reason,
+        usage=_usage(answer.usage),
+        decision=_decision(Decision.of(trace)),
+        reasoning=answer.reasoning,
+    )
+
+
+def _finished(event: Finished, request: Request, account: Account, *, model: str) -> pb.Finished:
+    trace = request.trace
+    return pb.Finished(
+        request_id=request.id,
+        winner_model=model,
+        duration=_duration(account.elapsed_ms),
+        from_cache=trace.from_cache,
+        strategy_used=trace.strategy,
+        finish_reason=event.reason,
+        usage=_usage(event.usage),
+        decision=_decision(Decision.of(trace)),
+    )
 
 
 def streamed(event: Event, request: Request, account: Account, *, model: str) -> pb.StreamInferResponse:
@@ -65,22 +94,47 @@ def streamed(event: Event, request: Request, account: Account, *, model: str) ->
         case Warning():
             return pb.StreamInferResponse(warning=pb.Notice(code=event.code, message=event.message))
         case Finished():
-            told = finished_json(request, account, model=model, reason=event.reason, usage=event.usage)
-            return pb.StreamInferResponse(finished=pb.Finished(**_timed(told)))
+            return pb.StreamInferResponse(finished=_finished(event, request, account, model=model))
         case _:
             assert_never(event)
 
 
-def _timed(told: dict[str, Any]) -> dict[str, Any]:
-    """`x_ms` numbers become `Duration x`: the only difference between the two wires."""
-    told["duration"] = _duration(told.pop("duration_ms"))
-    for voice in told["decision"]["voices"]:
-        for name in ("latency", "first_token"):
-            voice[name] = _duration(voice.pop(f"{name}_ms"))
-    return told
+def _decision(decision: Decision) -> pb.Decision:
+    return pb.Decision(
+        strategy=decision.strategy,
+        voices=[_voice(attempt) for attempt in decision.voices],
+        winner=decision.winner,
+        degraded=decision.degraded,
+        why=decision.why,
+        warnings=[pb.Notice(code=warning.code, message=warning.message) for warning in decision.warnings],
+    )
+
+
+def _voice(attempt: Attempt) -> pb.Voice:
+    return pb.Voice(
+        provider=attempt.deployment,
+        model=attempt.model,
+        outcome=attempt.outcome,
+        latency=_duration(milliseconds(attempt.started, attempt.ended)),
+        first_token=_duration(milliseconds(attempt.started, attempt.first_token)),
+        usage=_usage(attempt.usage),
+        why=attempt.why,
+    )
+
+
+def _usage(usage: Usage) -> pb.Usage:
+    return pb.Usage(
+        input_tokens=usage.input,
+        cache_read_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+        output_tokens=usage.output,
+        reasoning_tokens=usage.reasoning,
+        estimated=usage.estimated,
+    )
 
 
 def _duration(milliseconds: float | None) -> Duration | None:
+    """`x_ms` numbers in JSON are `Duration x` here: the only difference between the two wires."""
     if milliseconds is None:
         return None
     seconds, rest = divmod(round(milliseconds * 1_000_000), 1_000_000_000)

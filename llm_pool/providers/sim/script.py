@@ -77,19 +77,22 @@ class Script:
         fate, break_at = self._fate()
         first_token = self._first_token.draw()
         text = self._text(request)
-        words = _WORD.findall(text) or ([text] if text else [])
-        reason: FinishReason = "stop"
+        at_once = request.whole and fate == "ok" and self._per_token.is_zero and bool(text)
         limit = request.sampling.max_tokens
+        reason: FinishReason = "stop"
+        words = text.split() if at_once else _WORD.findall(text) or ([text] if text else [])
         if limit is not None and len(words) > limit:
-            reason, words = "length", words[:limit]
+            reason, words = "length", _WORD.findall(text)[:limit]
             text = "".join(words)
         usage = Usage(input=_words_of(request.messages), output=len(words))
-        if not self._per_token.is_zero:
-            pieces = tuple((self._per_token.draw() if index else 0.0, word) for index, word in enumerate(words))
-        elif request.whole and fate == "ok" and words:
-            pieces = ((0.0, text),)  # nobody sees the words arrive: one event for all of them
-        else:
+        if at_once:
+            pieces: tuple[tuple[float, str], ...] = (
+                (0.0, text),
+            )  # nobody sees the words arrive: one event for all of them
+        elif self._per_token.is_zero:
             pieces = tuple((0.0, word) for word in words)
+        else:
+            pieces = tuple((self._per_token.draw() if index else 0.0, word) for index, word in enumerate(words))
         return Play(first_token, pieces, fate, 1 + int(break_at * len(pieces)), usage, reason)
 
     def _fate(self) -> tuple[Fate, float]:
