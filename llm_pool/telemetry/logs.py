@@ -7,6 +7,7 @@ import io
 import logging
 import sys
 import time
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,14 @@ _BLANK = logging.LogRecord("", logging.INFO, "", 0, "", (), None).__dict__
 
 
 def line(log: logging.Logger, event: str, told: dict[str, object]) -> None:
-    """`log.info(event, extra=fields(**told))` at half the price, for the line that every request writes."""
+    """`log.info(event, extra=fields(**told))` at a third of the price, for the line that every request writes.
+
+    Straight to the handlers: ours need no lock, and nobody filters these lines.
+    """
     if log.isEnabledFor(logging.INFO):
-        log.handle(_Line(log.name, event, told))
+        record = _Line(log.name, event, told)
+        for handler in (*log.handlers, *log.root.handlers):
+            handler.emit(record)
 
 
 class Lines(logging.Handler):
@@ -51,7 +57,7 @@ class Lines(logging.Handler):
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
         self._file = file
-        self._waiting: list[str | _Line] = []
+        self._waiting: deque[str | _Line] = deque()
         self._due = False  # whether a timer is set
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -77,8 +83,10 @@ class Lines(logging.Handler):
     def flush(self) -> None:
         self.acquire()
         try:
-            lines, self._waiting = self._waiting, []
-            texts = [line if isinstance(line, str) else self.format(line) for line in lines]
+            texts = []
+            while self._waiting:  # others may add to it meanwhile
+                line = self._waiting.popleft()
+                texts.append(line if isinstance(line, str) else self.format(line))
             rest = memoryview("".join(f"{text}\n" for text in texts).encode(errors="backslashreplace"))
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]

@@ -48,7 +48,7 @@ class Labelled(Generic[Child]):
         return child
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """What is counted of one request. Durations are in seconds."""
 

@@ -77,14 +77,14 @@ class Guard(grpc.aio.ServerInterceptor):
         pool = self._pool
 
         async def guarded(request: Any, context: Context) -> Any:
-            sent = dict(_text(context))
+            request_id = traceparent = ""
+            for key, value in context.invocation_metadata() or ():
+                if key == REQUEST_ID:
+                    request_id = str(value)
+                elif key == "traceparent":
+                    traceparent = str(value)
             account = Account(
-                "grpc",
-                method,
-                metrics=pool.metrics,
-                now=pool.now,
-                request_id=sent.get(REQUEST_ID, ""),
-                traceparent=sent.get("traceparent", ""),
+                "grpc", method, metrics=pool.metrics, now=pool.now, request_id=request_id, traceparent=traceparent
             )
             ACCOUNT.set(account)
             context.set_trailing_metadata(((REQUEST_ID, account.id),))
@@ -135,11 +135,6 @@ def _code(context: Context) -> str:
 
 async def _no_such_method(request: Any, context: Context) -> NoReturn:
     raise MethodNotAllowed("no such method")
-
-
-def _text(context: Context) -> list[tuple[str, str]]:
-    """The metadata that we read. The last of several equal names would win; identity reads its own, and counts."""
-    return [(key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str)]
 
 
 def _tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

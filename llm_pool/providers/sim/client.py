@@ -120,13 +120,16 @@ class _Answering(AbstractAsyncContextManager[Events]):
     async def _perform(self, play: Play) -> Events:
         if (load := self._sim.loading()) > 0:
             await asyncio.sleep(load)
+        # Never asleep for nothing: `sleep(0)` is a turn of the event loop.
         if play.fate == "fail":
-            await _wait(play.first_token)
+            if play.first_token > 0:
+                await asyncio.sleep(play.first_token)
             raise self._sim.failure()
         yield Started(model=self._request.model or "", provider="sim")
         if play.fate == "stall":
             await asyncio.get_running_loop().create_future()
-        await _wait(play.first_token)
+        if play.first_token > 0:
+            await asyncio.sleep(play.first_token)
         pieces = play.pieces[: play.break_after] if play.fate == "break" else play.pieces
         for delay, text in pieces:
             if delay:
@@ -135,9 +138,3 @@ class _Answering(AbstractAsyncContextManager[Events]):
         if play.fate == "break":
             raise StreamBroken("the simulated answer broke off as its script says")
         yield Finished(play.reason, play.usage)
-
-
-async def _wait(delay: float) -> None:
-    """Sleep, but not for nothing: `sleep(0)` is a turn of the event loop."""
-    if delay > 0:
-        await asyncio.sleep(delay)
