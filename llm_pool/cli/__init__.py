@@ -15,7 +15,7 @@ from llm_pool.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-OK, REFUSED = 0, 2
+OK, REFUSED, INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, StartRefused) as error:
         print(f"llm-pool: {error}", file=sys.stderr)
         return REFUSED
+    except KeyboardInterrupt:  # before the server listens to signals
+        return INTERRUPTED
+    except BrokenPipeError:  # `llm-pool check-config | head`: who read us has gone, and so has standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 
@@ -78,5 +82,5 @@ def _check_config(loaded: Loaded, environ: Mapping[str, str]) -> int:
 
     refuse_unsafe(loaded.settings)
     providers(loaded.settings, environ)
-    print(report(loaded))
+    print(report(loaded), flush=True)
     return OK

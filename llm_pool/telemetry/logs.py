@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ class Lines(logging.Handler):
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
             # There is nowhere to say it but here: a full disk must not end the serving.
-            sys.stderr.write(f"llm-pool: cannot write the log: {error.strerror}\n")
+            with suppress(OSError):
+                sys.stderr.write(f"llm-pool: cannot write the log: {error.strerror}\n")
         finally:
             self.release()
 
