@@ -18,7 +18,7 @@ from llm_pool.dispatch.line import lines
 from llm_pool.dispatch.router import Deployment, Router
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
-from llm_pool.pool import Pool
+from llm_pool.pool import HealthBoard, Pool
 from llm_pool.providers.ollama.client import DEFAULT_URL, Ollama
 from llm_pool.providers.sim.client import Simulated
 from llm_pool.secrets.references import resolve
@@ -48,31 +48,47 @@ async def running(
     settings = loaded.settings
     metrics = Metrics()
     metrics.build(__version__, loaded.version).set(1)
-    catalog = Catalog.of(settings)
     built = providers(settings, environ)
     async with AsyncExitStack() as stack:
         for each in built.values():
             await stack.enter_async_context(each)
         health = await stack.enter_async_context(HealthWatch(built, metrics))
         await stack.enter_async_context(_owned(watch_lag(metrics.loop_lag, now=now)))
-
-        router = Router(
-            deployments(settings, built),
-            state=health.state,
+        yield composed(
+            settings,
+            version=loaded.version,
+            built=built,
+            health=health,
+            metrics=metrics,
+            now=now,
             random=random or Random(),  # noqa: S311 - it spreads load, it guards nothing
         )
-        attempts = Attempts(router, metrics, line=lines(metrics, now=now))
-        ask = nested(
-            [
-                Recording(metrics, now=now),
-                Preparing(settings, catalog, version=loaded.version),
-                Chosen({"fastest": Fastest()}),
-            ],
-            attempts.ask,
-        )
-        yield Pool(
-            ask, settings=settings, version=loaded.version, catalog=catalog, health=health, metrics=metrics, now=now
-        )
+
+
+def composed(
+    settings: Settings,
+    *,
+    version: str,
+    built: Mapping[str, Provider],
+    health: HealthBoard,
+    metrics: Metrics,
+    now: clock.Clock,
+    random: Random,
+) -> Pool:
+    """The pool over these providers, on the running loop: everything that a request passes, in one list."""
+    catalog = Catalog.of(settings)
+    configured = deployments(settings, built)
+    router = Router(configured, health=health.of, random=random)
+    attempts = Attempts(router, metrics, line=lines(metrics, now=now, configured=configured))
+    ask = nested(
+        [
+            Recording(metrics, now=now),
+            Preparing(settings, catalog, version=version),
+            Chosen({"fastest": Fastest()}),
+        ],
+        attempts.ask,
+    )
+    return Pool(ask, settings=settings, version=version, catalog=catalog, health=health, metrics=metrics, now=now)
 
 
 def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Provider]:
@@ -91,6 +107,7 @@ def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
     match table.driver:
         case "ollama":
             return Ollama(
+                name=table.name,
                 base_url=table.base_url or DEFAULT_URL,
                 models=table.served,
                 api_key=resolve(table.api_key, environ) if table.api_key else None,

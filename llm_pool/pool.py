@@ -61,11 +61,16 @@ class Pool:
             return await collect(events)
 
     def unserved(self, *, fallbacks: bool) -> list[str]:
-        """Tasks that nobody usable serves; `fallbacks` says whether the fallback tier counts."""
+        """Tasks that nobody usable serves; `fallbacks` says whether the fallback tier counts.
+
+        A table that passes any model on serves none by itself: somebody has to name one.
+        """
         usable = [
             table
             for table in self.settings.providers
-            if self.health.state(table.name) != "unhealthy" and (fallbacks or not table.fallback)
+            if "*" not in table.served
+            and self.health.of(table.name).state != "unhealthy"
+            and (fallbacks or not table.fallback)
         ]
         return sorted(
             task for task in self.catalog.tasks if not any(not table.tasks or task in table.tasks for table in usable)
@@ -75,7 +80,7 @@ class Pool:
 class HealthBoard(Protocol):
     """How each provider is, by name."""
 
-    def state(self, name: str) -> str: ...
+    def of(self, name: str) -> Health: ...
 
     def all(self) -> Mapping[str, Health]: ...
 

@@ -7,6 +7,7 @@ import errno
 import gc
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -42,7 +43,7 @@ def serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
     try:
         configure(loaded.settings.telemetry)
     except OSError as error:
-        raise StartRefused(f"telemetry.log_file cannot be written: {error.strerror}") from error
+        raise StartRefused(f"telemetry.log_file cannot be written: {(error.strerror or '').lower()}") from error
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(loaded, environ))
 
@@ -67,7 +68,7 @@ def refuse_taken(settings: Settings) -> None:
                 with socket.socket(family, kind, protocol) as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(target)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host name can be so
             raise StartRefused(_unbound(name, address, error)) from error
 
 
@@ -131,6 +132,8 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
             except OSError as error:
                 raise StartRefused(_unbound(name, _enabled(loaded.settings)[name], error)) from error
         await pool.health.settled(within=FIRST_LOOK)
+        if stop.asked.is_set():  # told to stop before it was ready: nobody has been told to come
+            return
         lifecycle.started = True
         # What start-up made stays for ever: the collector need not look at it again. Requests leave no cycles behind
         # them, so it need not look often either.
@@ -164,10 +167,14 @@ def _edges(settings: Settings) -> dict[str, Callable[[Pool, Lifecycle], Abstract
     return edges
 
 
-def _unbound(name: str, address: str, error: OSError) -> str:
-    """A line for the person who started it."""
-    why = (error.strerror or str(error)).lower()
-    hint = "; is another pool running?" if error.errno == errno.EADDRINUSE else ""
+def _unbound(name: str, address: str, error: OSError | UnicodeError) -> str:
+    """A line for the person who started it. aiohttp and grpc would repeat the address; the number says it all."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror) or number is None:
+        why = "no such host" if isinstance(error, (socket.gaierror, UnicodeError)) else "the port is taken"
+    else:
+        why = os.strerror(number).lower()
+    hint = "; is another pool running?" if number == errno.EADDRINUSE else ""
     return f"{name} cannot listen on {address}: {why}{hint}"
 
 

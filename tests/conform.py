@@ -41,6 +41,7 @@ UPSTREAM_ERRORS = (
     KeyError("a bug"),
     ValueError("a bug"),
     TimeoutError("a bug"),
+    ConnectionResetError("a bug"),
 )
 CONSUMER_ERRORS = (
     ValueError("mine"),

@@ -20,6 +20,18 @@ settings.register_profile("no deadline", deadline=None)  # of milliseconds per e
 settings.load_profile("no deadline")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--install", action="store_true", help="also build and install the package, as a user does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow families run when their flag asks for them."""
+    if not config.getoption("--install"):
+        slow = [item for item in items if item.get_closest_marker("install")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import logging
 import os
 import random
@@ -28,21 +27,13 @@ import grpc
 import pytest
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
-from llm_pool.app import deployments, running
+from llm_pool.app import composed, running
 from llm_pool.config.load import Loaded, load
 from llm_pool.core import clock
-from llm_pool.core.streams import nested
-from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.health import HealthWatch
-from llm_pool.dispatch.line import lines
-from llm_pool.dispatch.router import Router
 from llm_pool.edges import grpc as grpc_edge
 from llm_pool.edges import http as http_edge
 from llm_pool.edges.readiness import Lifecycle
-from llm_pool.gates.preparing import Preparing
-from llm_pool.gates.recording import Recording
-from llm_pool.strategies.chosen import Chosen
-from llm_pool.strategies.fastest import Fastest
 from llm_pool.telemetry.metrics import Metrics
 from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceStub
 
@@ -51,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from llm_pool.core.ports.provider import Provider
-    from llm_pool.core.streams import Gate
     from llm_pool.pool import Pool
     from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceAsyncStub
 
@@ -133,17 +123,16 @@ async def pool_of(
 ) -> AsyncIterator[Pool]:
     """A pool of the same make whose providers are these objects, by the names of its tables."""
     found, metrics = loaded(toml), metrics or Metrics()
-    async with running(found, environ={}) as pool, HealthWatch(providers, metrics) as health:
-        router = Router(deployments(found.settings, providers), state=health.state, random=random.Random(0))
-        gates: list[Gate] = [
-            Recording(metrics, now=clock.now),
-            Preparing(found.settings, pool.catalog, version=found.version),
-            Chosen({"fastest": Fastest()}),
-        ]
-        front = copy.copy(pool)  # what else a pool has stays as `running` made it
-        front._ask = nested(gates, Attempts(router, metrics, line=lines(metrics, now=clock.now)).ask)
-        front.health, front.metrics = health, metrics
-        yield front
+    async with HealthWatch(providers, metrics) as health:
+        yield composed(
+            found.settings,
+            version=found.version,
+            built=providers,
+            health=health,
+            metrics=metrics,
+            now=clock.now,
+            random=random.Random(0),
+        )
 
 
 @contextlib.asynccontextmanager

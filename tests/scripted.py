@@ -13,20 +13,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from llm_pool import app
-from llm_pool.config.catalog import Catalog
 from llm_pool.config.settings import Settings
 from llm_pool.core.ports.provider import Health
-from llm_pool.core.streams import Events, nested
+from llm_pool.core.streams import Events
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Event, Finished, Message, Request, Sampling, Started, TextDelta, Usage
-from llm_pool.dispatch.attempts import Attempts
-from llm_pool.dispatch.line import lines
-from llm_pool.dispatch.router import Router
-from llm_pool.gates.preparing import Preparing
-from llm_pool.gates.recording import Recording
-from llm_pool.pool import Pool
-from llm_pool.strategies.chosen import Chosen
-from llm_pool.strategies.fastest import Fastest
 from llm_pool.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -34,7 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_pool.core.ports.provider import State
-    from llm_pool.core.streams import Answering, Gate
+    from llm_pool.core.streams import Answering
+    from llm_pool.pool import Pool
 
 Step: TypeAlias = Event | float | BaseException | Literal["stall"]
 
@@ -204,8 +196,8 @@ class Board:
     def __init__(self, states: Mapping[str, State]) -> None:
         self._states = states
 
-    def state(self, name: str) -> State:
-        return self._states.get(name, "healthy")
+    def of(self, name: str) -> Health:
+        return Health(self._states.get(name, "healthy"))
 
     def all(self) -> Mapping[str, Health]:
         return {name: Health(state) for name, state in self._states.items()}
@@ -244,28 +236,19 @@ def pool_of(
     random: Random | None = None,
     metrics: Metrics | None = None,
 ) -> Pool:
-    """A pool of these providers by name, on the running loop, of the same parts that `app.running` nests.
+    """A pool of these providers by name, on the running loop, composed as `app.running` does.
 
     `tables` holds keys of their `[[providers]]` tables, `sections` other sections of the configuration.
     """
     settings = settings_of({name: (tables or {}).get(name, {}) for name in providers}, sections=sections)
-    metrics, catalog, board = metrics or Metrics(), Catalog.of(settings), Board(states or {})
-    now = asyncio.get_running_loop().time
-    router = Router(app.deployments(settings, providers), state=board.state, random=random or InOrder())
-    attempts = Attempts(router, metrics, line=lines(metrics, now=now))
-    gates: list[Gate] = [
-        Recording(metrics, now=now),
-        Preparing(settings, catalog, version="v"),
-        Chosen({"fastest": Fastest()}),
-    ]
-    return Pool(
-        nested(gates, attempts.ask),
-        settings=settings,
+    return app.composed(
+        settings,
         version="v",
-        catalog=catalog,
-        health=board,
-        metrics=metrics,
-        now=now,
+        built=providers,
+        health=Board(states or {}),
+        metrics=metrics or Metrics(),
+        now=asyncio.get_running_loop().time,
+        random=random or InOrder(),
     )
 
 

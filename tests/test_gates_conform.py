@@ -15,6 +15,7 @@ import pytest
 
 from llm_pool import dispatch, gates, strategies
 from llm_pool.config.catalog import Catalog
+from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Gate, nested
 from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.limits import Limits
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from llm_pool.core.ports.provider import State
     from llm_pool.core.streams import Ask
 
 SETTINGS = settings_of({"a": {}})
@@ -60,8 +60,8 @@ GATES: dict[str, Callable[[Metrics], Gate]] = {
 }
 
 
-def health(name: str) -> State:
-    return "healthy" if name == "a" else "unhealthy"
+def health(name: str) -> Health:
+    return Health("healthy" if name == "a" else "unhealthy")
 
 
 def above(make: Callable[[Metrics], Gate]) -> Callable[[Scripted, Metrics], Ask]:
@@ -70,25 +70,18 @@ def above(make: Callable[[Metrics], Gate]) -> Callable[[Scripted, Metrics], Ask]
 
 def attempts(upstream: Scripted, metrics: Metrics) -> Ask:
     """`Attempts` with two deployments of the upstream; "b" is asked last."""
-    router = Router([deployment(upstream, name) for name in "ab"], state=health, random=InOrder())
+    router = Router([deployment(upstream, name) for name in "ab"], health=health, random=InOrder())
     return Attempts(router, metrics, line=lines(metrics, now=now)).ask
 
 
 def pool(upstream: Scripted, metrics: Metrics) -> Ask:
-    """Everything, through the front door."""
+    """Everything, as `app` composes it, through the front door."""
     return pool_of({"a": upstream, "b": upstream}, states={"b": "unhealthy"}, metrics=metrics).open
-
-
-def nest(upstream: Scripted, metrics: Metrics) -> Ask:
-    """All gates as `app.running` nests them, without the front door."""
-    before = ("recording", "preparing", "chosen")
-    return nested([GATES[name](metrics) for name in before], attempts(upstream, metrics))
 
 
 SUBJECTS = (
     *(Subject(name, above(make), counts=name == "recording") for name, make in GATES.items()),
     Subject("attempts", attempts, fails_over=True),
-    Subject("nest", nest, fails_over=True, counts=True),
     Subject("pool", pool, fails_over=True, counts=True),
 )
 

@@ -8,33 +8,49 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llm_pool.config.load import ConfigError, Loaded, load
-from llm_pool.core.errors import StartRefused
 from llm_pool.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_pool.config.load import Loaded
+
 OK, REFUSED, INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, or 2 with one line on standard error."""
+    """Run one command; the exit code is 0, or 2 with what is wrong on standard error, a line each."""
     options = _parser().parse_args(arguments)
     try:
-        environ = _environ(options.env_file)
-        if options.command == "check-config":
-            return _check_config(load(options.config, environ), environ)
-        from llm_pool.serve import serve  # noqa: PLC0415 - the server's imports take half a second
-
-        serve(load(options.config, environ), environ)
-    except (ConfigError, StartRefused) as error:
-        print(f"llm-pool: {error}", file=sys.stderr)
-        return REFUSED
+        return _run(options)
     except KeyboardInterrupt:  # before the server listens to signals
         return INTERRUPTED
     except BrokenPipeError:  # `llm-pool check-config | head`: who read us has gone, and so has standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Here, and not above, so that Ctrl-C during the half second of imports is a Ctrl-C like any other.
+    from llm_pool.config.load import ConfigError, load  # noqa: PLC0415
+    from llm_pool.core.errors import StartRefused  # noqa: PLC0415
+
+    checking = options.command == "check-config"
+    try:
+        environ = _environ(options.env_file)
+        loaded = load(options.config, environ)
+        if checking:
+            return _check_config(loaded, environ)
+        from llm_pool.serve import serve  # noqa: PLC0415
+
+        serve(loaded, environ)
+    except ConfigError as error:
+        for line in error.problems if checking else [str(error)]:
+            print(f"llm-pool: {line}", file=sys.stderr)
+        return REFUSED
+    except StartRefused as error:
+        print(f"llm-pool: {error}", file=sys.stderr)
+        return REFUSED
     return OK
 
 
@@ -57,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print every value with its origin, and what is not active yet. Exits 2 where the file is refused.",
     )
     check.add_argument("config", type=Path, nargs="?", metavar="FILE", help="configuration file")
+    check.add_argument("--config", type=Path, metavar="FILE", dest="config", default=argparse.SUPPRESS, help="the same")
     for command in (serve, check):
         command.add_argument("--env-file", type=Path, metavar="FILE", help="read environment variables from a file")
     return parser
@@ -68,9 +85,15 @@ def _environ(env_file: Path | None) -> Mapping[str, str]:
         return os.environ
     from dotenv import dotenv_values  # noqa: PLC0415 - only where it is asked for
 
+    from llm_pool.config.load import ConfigError  # noqa: PLC0415
+
     if not env_file.is_file():
         raise ConfigError(f"{env_file}: no such file")
-    given = dotenv_values(env_file, interpolate=False)
+    try:
+        given = dotenv_values(env_file, interpolate=False)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{env_file}: cannot be read: {why}") from None
     return {**{name: value for name, value in given.items() if value is not None}, **os.environ}
 
 

@@ -188,7 +188,8 @@ def _ollama(
     if environ.get(OLLAMA_API_KEY, "").strip():
         reference = f"env:{OLLAMA_API_KEY}"
         for i, table in ours:
-            if "api_key" not in table:
+            # Ollama's own key is for the server that Ollama's own variable names, and for nobody else's.
+            if "api_key" not in table and "base_url" not in table:
                 yield ("providers", i, "api_key"), OLLAMA_API_KEY, reference
 
 

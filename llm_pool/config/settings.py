@@ -34,12 +34,22 @@ def known_strategy(name: str) -> str:
     raise ValueError(f'unknown strategy "{shown(name)}"' + (f'; did you mean "{near}"?' if near else ""))
 
 
+RESERVED = {"pool": "strategies", "task": "tasks"}  # first parts of model ids that are no provider's
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Filled = Annotated[str, Field(min_length=1)]
 Strategy = Annotated[str, AfterValidator(known_strategy)]
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as a pair. Raises ValueError."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})", address)
+    if not match or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port number
+        raise ValueError(f'"{shown(address)}" must look like 127.0.0.1:7071')
+    return match[1].strip("[]"), int(match[2])
 
 
 class Conflict(ValueError):
@@ -66,7 +76,9 @@ class Server(Section):
         default_factory=list,
         description='host names accepted in Host beside loopback and the bound address; "*": any',
     )
-    max_body_bytes: Positive = Field(20 * 1024 * 1024, description="largest request body or gRPC message")
+    max_body_bytes: int = Field(
+        20 * 1024 * 1024, ge=1, le=1_000_000_000, description="largest request body or gRPC message"
+    )
     drain_ms: Milliseconds = Field(25_000, description="how long work in flight may take to end after SIGTERM")
     drain_accept_ms: int = Field(
         5_000,
@@ -93,6 +105,9 @@ class Server(Section):
         if not (self.enable_grpc or self.enable_http):
             both = "enable_grpc and enable_http are both false: nothing would be served"
             raise Conflict(both, ("enable_grpc",), ("enable_http",))
+        (host, port), other = split_address(self.grpc_addr), split_address(self.http_addr)
+        if self.enable_grpc and self.enable_http and (host, port) == other and port != 0:
+            raise Conflict("grpc_addr and http_addr are the same", ("http_addr",), ("grpc_addr",))
         return self
 
 
@@ -237,6 +252,13 @@ class ProviderTable(Section):
     def prefix(self) -> str:
         return self.provider or self.driver
 
+    @field_validator("provider")
+    @classmethod
+    def _prefix(cls, value: str | None) -> str | None:
+        if value in RESERVED:
+            raise ValueError(f'"{value}/..." names {RESERVED[value]}; choose another')
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
@@ -299,11 +321,3 @@ class Settings(Section):
             unknown = f'judge.model_provider names no [[providers]] table: "{shown(judge)}"{hint}'
             raise Conflict(unknown, ("judge", "model_provider"))
         return self
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` as a pair. Raises ValueError."""
-    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})", address)
-    if not match or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port number
-        raise ValueError(f'"{shown(address)}" must look like 127.0.0.1:7071')
-    return match[1].strip("[]"), int(match[2])

@@ -80,8 +80,12 @@ class Forbidden(PoolError):
     reason = "FORBIDDEN"
 
 
+class BodyTooSlow(PoolError):
+    reason = "BODY_TOO_SLOW"
+
+
 class CallerLeft(PoolError):
-    """Never sent, for nobody is there: the outcome of a request whose caller hung up."""
+    """Never sent, for nobody is there: the outcome of a request whose caller hung up, or does not read."""
 
     reason = "CANCELLED"
 
@@ -100,6 +104,8 @@ class NoProvider(PoolError):
 
 
 class ShuttingDown(PoolError):
+    """It was still under way when the time to drain was over."""
+
     reason = "SHUTTING_DOWN"
 
 

@@ -19,7 +19,7 @@ def outcome_of(error: BaseException | None, *, answered: bool, late: bool) -> st
             return error.reason
         case None if answered:
             return OK
-        case None | asyncio.CancelledError() | GeneratorExit() | ConnectionError():
+        case None | asyncio.CancelledError() | GeneratorExit():
             return DeadlineExceeded.reason if late else CallerLeft.reason
         case _:
             return PoolError.reason

@@ -9,13 +9,14 @@ half-way. The fallback tier is asked when every other candidate has failed, and 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeAlias
 
 from llm_pool.core.errors import AllProvidersFailed, NoProvider, ProviderError
 from llm_pool.core.streams import Ask, Events
-from llm_pool.core.types import WORDS, Event, Sampling, Warning, replace
+from llm_pool.core.types import WORDS, Event, Warning, replace
 from llm_pool.dispatch.router import Deployment
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         # Only where somebody stands behind the others is their silence cut short.
         reserve = None
         if len(candidates) > 1 and any(each.fallback for each in candidates):
-            reserve = request.deadline - FALLBACK_RESERVE
+            left = request.deadline - asyncio.get_running_loop().time()
+            reserve = request.deadline - min(FALLBACK_RESERVE, left / 2)  # a short deadline is shared
         failures: list[tuple[Deployment, ProviderError]] = []
         for deployment in candidates:
             speak_by = None if deployment.fallback else reserve
@@ -125,7 +127,7 @@ def _capped(request: Request, deployment: Deployment) -> tuple[Request, list[War
     if most is None or asked is None or asked <= most:
         return request, []
     told = Warning("max_tokens_reduced", f"{deployment.name} may be asked for {most} tokens, not {asked}")
-    return replace(request, sampling=Sampling(most, request.sampling.temperature)), [told]
+    return replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=most)), [told]
 
 
 def _summary(request: Request, failures: Sequence[tuple[Deployment, ProviderError]]) -> Exception:

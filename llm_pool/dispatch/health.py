@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from llm_pool.core.ports.provider import Provider, State
+    from llm_pool.core.ports.provider import Provider
     from llm_pool.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
         self._first = {name: asyncio.Event() for name in providers}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def state(self, name: str) -> State:
-        return self._known[name].state
+    def of(self, name: str) -> Health:
+        return self._known[name]
 
     def all(self) -> Mapping[str, Health]:
         return self._known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llm_pool.core.streams import nested
@@ -11,6 +10,8 @@ from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.metering import Metering
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llm_pool.core.clock import Clock
     from llm_pool.core.streams import Answering, Ask, Gate
     from llm_pool.core.types import Request
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
     from llm_pool.dispatch.router import Deployment
     from llm_pool.telemetry.metrics import Metrics
 
-KEPT = 1024  # deployments; a wildcard makes one for each request
 
-
-def lines(metrics: Metrics, *, now: Clock) -> Line:
-    """How every deployment is asked."""
+def lines(metrics: Metrics, *, now: Clock, configured: Iterable[Deployment] = ()) -> Line:
+    """How every deployment is asked. The stages of those `configured` are built once."""
 
     def built(deployment: Deployment, speak_by: float | None) -> Ask:
         # Metering stands outside of the limits, so that a call cut short by one is written down as that.
@@ -36,10 +35,11 @@ def lines(metrics: Metrics, *, now: Clock) -> Line:
 
         return by_its_own_name
 
-    kept = lru_cache(maxsize=KEPT)(built)
+    kept = {deployment: built(deployment, None) for deployment in configured}
 
     def line(deployment: Deployment, speak_by: float | None) -> Ask:
-        # An instant is never the same again; without one the same stages serve every request.
-        return kept(deployment, None) if speak_by is None else built(deployment, speak_by)
+        # An instant is never the same again, and neither is a deployment that a request's own words made.
+        ask = kept.get(deployment) if speak_by is None else None
+        return ask or built(deployment, speak_by)
 
     return line

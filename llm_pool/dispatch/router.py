@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
-    from llm_pool.core.ports.provider import Provider, State
+    from llm_pool.core.ports.provider import Health, Provider
     from llm_pool.core.types import Request
 
 ANY = "*"
@@ -45,9 +45,10 @@ class Router:
     """
 
     def __init__(
-        self, deployments: Iterable[Deployment], *, state: Callable[[str], State], random: random.Random
+        self, deployments: Iterable[Deployment], *, health: Callable[[str], Health], random: random.Random
     ) -> None:
-        self._state = state
+        """`health` tells of a table by its name."""
+        self._health = health
         self._random = random
         self._by_model: dict[str, list[Deployment]] = {}
         self._wildcards: dict[str, list[Deployment]] = {}
@@ -90,12 +91,16 @@ class Router:
         for deployment in deployments:
             if deployment.fallback:
                 fallbacks.append(deployment)
-            elif self._state(deployment.name) == "unhealthy":
+            elif self._down(deployment):
                 unhealthy.append(deployment)
             else:
                 usable.append((self._chance(deployment.weight), deployment))
         usable.sort(key=lambda pair: pair[0])
         return [deployment for _, deployment in usable] + fallbacks + unhealthy
+
+    def _down(self, deployment: Deployment) -> bool:
+        health = self._health(deployment.name)
+        return health.state == "unhealthy" or deployment.upstream in health.absent
 
     def _chance(self, weight: float) -> float:
         """An order drawn by weight without replacement: exponential keys (Efraimidis and Spirakis, 2006)."""

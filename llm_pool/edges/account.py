@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
 from typing import TYPE_CHECKING
 
-from llm_pool.core.errors import CallerLeft, DeadlineExceeded
+from llm_pool.core.errors import CallerLeft, DeadlineExceeded, ShuttingDown
 from llm_pool.core.outcome import OK
 from llm_pool.telemetry.logs import line
 
 if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
+    from llm_pool.core.errors import PoolError
     from llm_pool.core.types import Request
     from llm_pool.telemetry.metrics import Metrics
 
@@ -29,6 +31,16 @@ def well_formed(request_id: str) -> bool:
 def made() -> str:
     """128 random bits. They only tell requests apart, so they need not cost a call of the system."""
     return f"{random.getrandbits(128):032x}"
+
+
+def left(account: Account, *, cut_off: bool) -> PoolError:
+    """What a cancellation at an edge means: our own end, the deadline, or a caller who has gone."""
+    request = account.request
+    if cut_off:
+        return ShuttingDown("the pool is shutting down")
+    if request is not None and asyncio.get_running_loop().time() >= request.deadline:
+        return DeadlineExceeded("the deadline passed before the answer was complete")
+    return CallerLeft("the caller has gone")
 
 
 class Account:

@@ -20,6 +20,7 @@ ROW: dict[type[PoolError], Status] = {
     errors.UnknownName: Status(404, "NOT_FOUND"),
     errors.NotFound: Status(404, "NOT_FOUND"),
     errors.MethodNotAllowed: Status(405, "UNIMPLEMENTED"),
+    errors.BodyTooSlow: Status(408, "CANCELLED"),
     errors.BodyTooLarge: Status(413, "RESOURCE_EXHAUSTED"),
     errors.UnsupportedMedia: Status(415, "INVALID_ARGUMENT"),
     errors.Forbidden: Status(403, "PERMISSION_DENIED"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_META = 32
 MAX_PROBLEMS = 5  # named in one message
+MANY_PROBLEMS = 100
 
 ANYBODY = Caller()
 
@@ -75,6 +76,8 @@ def checked(fields: dict[str, Any]) -> InferBody:
 
 def invalid(error: ValidationError) -> InvalidRequest:
     """Say what is wrong, field by field, without repeating the caller's values."""
+    if error.error_count() > MANY_PROBLEMS:  # to list them would take seconds, and hold up everybody else
+        return InvalidRequest(f"the body has {error.error_count()} problems")
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     told = [_problem(problem["loc"], problem["type"], problem["msg"]) for problem in problems[:MAX_PROBLEMS]]
     more = f" (and {len(problems) - MAX_PROBLEMS} more)" if len(problems) > MAX_PROBLEMS else ""

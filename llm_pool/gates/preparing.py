@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from llm_pool.config.catalog import DEFAULT_TASK
 from llm_pool.config.settings import ACTIVE_STRATEGIES
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
-from llm_pool.core.types import Sampling, replace
+from llm_pool.core.types import replace
 
 if TYPE_CHECKING:
     from llm_pool.config.catalog import Catalog
@@ -38,7 +39,7 @@ class Preparing:
         request.trace.config_version = self._version
         sampling = request.sampling
         if sampling.max_tokens is None:
-            sampling = Sampling(self._max_tokens, sampling.temperature)
+            sampling = dataclasses.replace(sampling, max_tokens=self._max_tokens)
         return replace(request, strategy=strategy, sampling=sampling)
 
     def _unaliased(self, request: Request) -> Request:

@@ -50,7 +50,7 @@ class Recording:
                 outcome=word,
                 took=took,
                 overhead=max(0.0, took - waited),
-                winner=winner.deployment if winner else "",
+                winner=winner.deployment if winner and word == OK else "",
                 degraded=winner is not None and winner.fallback,
             )
         )

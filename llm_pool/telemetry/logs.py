@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import json
 import logging
 import sys
 import time
@@ -63,7 +65,7 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # What a line of ours tells does not change any more: it is laid out with the others, which is cheaper.
-        self._waiting.append(record if isinstance(record, _Line) else self.format(record))
+        self._waiting.append(record if isinstance(record, _Line) else self._laid_out(record))
         if record.levelno > logging.INFO or not self._later():
             self.flush()
 
@@ -87,16 +89,27 @@ class Lines(logging.Handler):
             texts = []
             while self._waiting:  # others may add to it meanwhile
                 line = self._waiting.popleft()
-                texts.append(line if isinstance(line, str) else self.format(line))
-            rest = memoryview("".join(f"{text}\n" for text in texts).encode(errors="backslashreplace"))
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
+                texts.append(line if isinstance(line, str) else self._laid_out(line))
+            self._write(memoryview("".join(f"{text}\n" for text in texts).encode(errors="backslashreplace")))
         except OSError as error:
             # There is nowhere to say it but here: a full disk must not end the serving.
             with suppress(OSError):
                 sys.stderr.write(f"llm-pool: cannot write the log: {error.strerror}\n")
         finally:
             self.release()
+
+    def _write(self, rest: memoryview) -> None:
+        while rest:
+            wrote = self._file.write(rest)
+            if wrote is None:  # a pipe that somebody has made non-blocking is full: better no lines than no answers
+                return
+            rest = rest[wrote:]
+
+    def _laid_out(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except Exception as error:  # noqa: BLE001 - a line that cannot be laid out must not end what it tells of
+            return f'{{"level":"error","event":"a log line could not be laid out","why":"{type(error).__name__}"}}'
 
     def close(self) -> None:
         self.flush()
@@ -122,7 +135,10 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a character, as in a name from the environment that is no UTF-8
+            return json.dumps(line, default=str)
 
     def _instant(self, created: float) -> str:
         """RFC 3339 with milliseconds. The part down to the second is kept: thousands of lines share it."""
@@ -141,9 +157,8 @@ class Human(logging.Formatter):
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        pairs = " ".join(
-            f"{key}={_word(value)}" for key, value in getattr(record, "fields", {}).items() if value not in {"", None}
-        )
+        told = getattr(record, "fields", {})
+        pairs = " ".join(f"{key}={_word(value)}" for key, value in told.items() if value is not None and value != "")
         instant = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         parts = [instant, f"{record.levelname.lower():7}", record.getMessage(), pairs]
         if self._colour:
@@ -154,10 +169,13 @@ class Human(logging.Formatter):
 
 
 def configure(settings: Telemetry) -> None:
-    """Send the log lines of the whole process where the settings say. Raises OSError for an unwritable file."""
-    file = Path(settings.log_file).expanduser() if settings.log_file else None
-    # Unbuffered: a line that was written is there, whatever happens to the process afterwards.
-    handler = Lines(io.FileIO(file, "a") if file else io.FileIO(sys.stderr.fileno(), "a", closefd=False))
+    """Send the log lines of the whole process where the settings say. Raises OSError where that cannot be written."""
+    try:
+        file = Path(settings.log_file).expanduser() if settings.log_file else None
+        # Unbuffered: a line that was written is there, whatever happens to the process afterwards.
+        handler = Lines(io.FileIO(file, "a") if file else io.FileIO(sys.stderr.fileno(), "a", closefd=False))
+    except (ValueError, RuntimeError) as error:  # a NUL in the name; "~" of nobody
+        raise OSError(errno.EINVAL, str(error)) from None
     terminal = not settings.log_file and sys.stderr.isatty()
     human = settings.log_format == "human" or (settings.log_format == "auto" and terminal)
     handler.setFormatter(Human(colour=terminal) if human else JsonLines())

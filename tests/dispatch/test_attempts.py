@@ -226,11 +226,13 @@ async def test_who_comes_too_late_for_the_reserve_is_skipped_for_the_fallback() 
     assert never.opened == 0
 
 
-async def test_a_deadline_shorter_than_the_reserve_goes_to_the_fallback_at_once() -> None:
-    stand_in = Scripted()
-    pool = pool_of({"a": Scripted(), "b": stand_in}, tables={"b": FALLBACK})
+async def test_a_deadline_shorter_than_the_reserve_is_shared_with_the_fallback() -> None:
+    quick, silent, stand_in = Scripted(), Scripted("stall"), Scripted()
+    pool = pool_of({"a": quick, "b": stand_in}, tables={"b": FALLBACK})
+    assert (await pool.infer(request(deadline=0.05))).provider == "a"
+    pool = pool_of({"a": silent, "b": stand_in}, tables={"b": FALLBACK})
     assert (await pool.infer(request(deadline=0.05))).provider == "b"
-    assert stand_in.calls[0].opened == 0.0
+    assert stand_in.calls[0].opened == 0.025
 
 
 async def test_a_fallback_that_is_named_is_no_stand_in() -> None:

@@ -21,11 +21,11 @@ def watch(*, metrics: Metrics | None = None, **providers: Scripted) -> HealthWat
 
 async def test_before_the_first_answer_a_provider_is_checking() -> None:
     async with watch(a=Scripted(healths=[2.0, WELL])) as health:
-        assert health.state("a") == "checking"
+        assert health.of("a").state == "checking"
         await asyncio.sleep(1)
-        assert health.state("a") == "checking"
+        assert health.of("a").state == "checking"
         await asyncio.sleep(1.5)
-        assert health.state("a") == "healthy"
+        assert health.of("a").state == "healthy"
 
 
 @pytest.mark.parametrize("state", ["healthy", "degraded", "unhealthy", "checking", "loading"])
@@ -44,7 +44,7 @@ async def test_it_is_asked_again_every_few_seconds() -> None:
         seen = []
         for _ in range(3):
             await asyncio.sleep(4.9)
-            seen.append(health.state("a"))
+            seen.append(health.of("a").state)
             await asyncio.sleep(0.1)
         assert seen == ["healthy", "unhealthy", "healthy"]
         assert 3 <= provider.asked_how_it_is <= 4
@@ -65,26 +65,26 @@ async def test_a_health_check_that_raises_makes_unhealthy_and_is_asked_again(cap
     async with watch(a=Scripted(healths=[KeyError("bug"), WELL]), b=Scripted()) as health:
         await health.settled(within=1)
         assert health.all()["a"] == Health("unhealthy", "its health check failed")
-        assert health.state("b") == "healthy"
+        assert health.of("b").state == "healthy"
         assert "health check failed" in caplog.text
         await asyncio.sleep(5.5)
-        assert health.state("a") == "healthy"
+        assert health.of("a").state == "healthy"
 
 
 async def test_a_health_check_that_hangs_holds_up_nobody_else() -> None:
     async with watch(a=Scripted(healths=["stall"]), b=Scripted()) as health:
         await health.settled(within=3)
         assert asyncio.get_running_loop().time() == 3.0
-        assert (health.state("a"), health.state("b")) == ("checking", "healthy")
+        assert (health.of("a").state, health.of("b").state) == ("checking", "healthy")
         await asyncio.sleep(60)
-        assert health.state("b") == "healthy"
+        assert health.of("b").state == "healthy"
 
 
 async def test_settled_waits_no_longer_than_the_slowest_first_answer() -> None:
     async with watch(a=Scripted(healths=[2.0, ILL]), b=Scripted(healths=[1.0, WELL])) as health:
         await health.settled(within=30)
         assert asyncio.get_running_loop().time() == 2.0
-        assert (health.state("a"), health.state("b")) == ("unhealthy", "healthy")
+        assert (health.of("a").state, health.of("b").state) == ("unhealthy", "healthy")
         await health.settled(within=30)
         assert asyncio.get_running_loop().time() == 2.0
 

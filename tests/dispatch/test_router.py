@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_pool.core.ports.provider import Health
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Request
 from llm_pool.dispatch.router import Deployment, Router
@@ -44,7 +45,7 @@ def deployment(
 
 def router(*deployments: Deployment, states: Mapping[str, State] | None = None, random: Random | None = None) -> Router:
     known = states or {}
-    return Router(deployments, state=lambda name: known.get(name, "healthy"), random=random or InOrder())
+    return Router(deployments, health=lambda name: Health(known.get(name, "healthy")), random=random or InOrder())
 
 
 def asked(task: str = "chat", model: str | None = None) -> Request:

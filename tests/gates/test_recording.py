@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_pool.core.errors import PoolError, ProviderOverloaded, StreamBroken
+from llm_pool.core.errors import CallerLeft, PoolError, ProviderOverloaded, StreamBroken
 from llm_pool.core.types import Started, TextDelta
 from tests.scripted import Scripted, Step, answer, counted, pool_of, request
 
@@ -111,7 +111,8 @@ async def test_all_failures_together_are_one_request() -> None:
     ("error", "outcome"),
     [
         (ValueError("mine"), "INTERNAL"),
-        (ConnectionResetError("gone"), "CANCELLED"),
+        (ConnectionResetError("a bug of a driver"), "INTERNAL"),
+        (CallerLeft("gone"), "CANCELLED"),
         (asyncio.CancelledError(), "CANCELLED"),
         (GeneratorExit(), "CANCELLED"),
     ],

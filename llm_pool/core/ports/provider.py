@@ -16,10 +16,14 @@ State = Literal["healthy", "degraded", "unhealthy", "checking", "loading"]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a deployment is. `loading` and `degraded` ones are asked, `unhealthy` ones only when nobody else is left."""
+    """How a provider is. `loading` and `degraded` ones are asked, `unhealthy` ones only when nobody else is left.
+
+    `absent` names those of its models, in its own words, that it does not have: they count as unhealthy.
+    """
 
     state: State
     why: str = ""
+    absent: frozenset[str] = frozenset()
 
 
 class Provider(Protocol):

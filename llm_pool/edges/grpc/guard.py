@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from llm_pool.core.errors import CallerLeft, DeadlineExceeded, InvalidRequest, MethodNotAllowed, PoolError
-from llm_pool.core.outcome import outcome_of
+from llm_pool.core.errors import BodyTooLarge, CallerLeft, InvalidRequest, MethodNotAllowed, PoolError
 from llm_pool.edges import status
-from llm_pool.edges.account import Account
+from llm_pool.edges.account import Account, left
 from llm_pool.edges.grpc.details import REQUEST_ID, trailers
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from llm_pool.edges.readiness import Lifecycle
     from llm_pool.pool import Pool
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 ACCOUNT: ContextVar[Account] = ContextVar("account")
 
-UNDECODABLE = object()
 LAST_WORDS = 0.05  # seconds that a caller who does not read gets to take the status of an RPC
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, lifecycle: Lifecycle) -> None:
         self._pool = pool
+        self._lifecycle = lifecycle
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._unmatched: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
             self._guarded("unmatched", _no_such_method, read=_decoded)
@@ -64,7 +64,7 @@ class Guard(grpc.aio.ServerInterceptor):
         """The same handler behind the guard. Ours, health's and reflection's are of these three kinds."""
         kind = next(kind for kind in ("unary_unary", "unary_stream", "stream_stream") if getattr(handler, kind))
         make = getattr(grpc, f"{kind}_rpc_method_handler")
-        decode = _tolerant(handler.request_deserializer)
+        decode = _tolerant(handler.request_deserializer, limit=self._pool.settings.server.max_body_bytes)
         guarded = self._guarded(
             method, getattr(handler, kind), read=_each_decoded if kind == "stream_stream" else _decoded
         )
@@ -74,7 +74,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def _guarded(self, method: str, behaviour: Behaviour, *, read: Callable[[Any], Any]) -> Behaviour:
         """`read` is told by the kind of method: to ask a message what it is costs 70 us, for it has no such field."""
         run = _writing(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
-        pool = self._pool
+        pool, lifecycle = self._pool, self._lifecycle
 
         async def guarded(request: Any, context: Context) -> Any:
             request_id = traceparent = ""
@@ -94,11 +94,9 @@ class Guard(grpc.aio.ServerInterceptor):
                 code = _code(context)
                 account.close(status=code, outcome=code)
                 raise
-            except asyncio.CancelledError as error:
-                request = account.request
-                late = request is not None and asyncio.get_running_loop().time() >= request.deadline
-                kind = DeadlineExceeded if late else CallerLeft
-                account.close(status=status.ROW[kind].grpc, outcome=outcome_of(error, answered=False, late=late))
+            except asyncio.CancelledError:
+                ended = left(account, cut_off=lifecycle.draining and not context.cancelled())
+                account.close(status=status.status(ended).grpc, outcome=ended.reason)
                 raise
             except PoolError as error:
                 await _refuse(error, account, context)
@@ -137,20 +135,22 @@ async def _no_such_method(request: Any, context: Context) -> NoReturn:
     raise MethodNotAllowed("no such method")
 
 
-def _tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+def _tolerant(decode: Callable[[bytes], Any] | None, *, limit: int) -> Callable[[bytes], Any] | None:
     def tolerant(raw: bytes) -> Any:
+        if len(raw) > limit:
+            return BodyTooLarge(f"the message must be at most {limit} bytes")
         try:
             return decode(raw) if decode else raw
         except Exception:  # noqa: BLE001 - garbage of a caller, in whatever way protobuf says so
-            return UNDECODABLE
+            return InvalidRequest("the request message cannot be decoded")
 
     return tolerant if decode else None
 
 
 def _decoded(request: Any) -> Any:
-    """Raises InvalidRequest for what did not decode."""
-    if request is UNDECODABLE:
-        raise InvalidRequest("the request message cannot be decoded")
+    """Raises what was wrong with the message."""
+    if isinstance(request, PoolError):
+        raise request
     return request
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from llm_pool.pool import Pool
 
 SERVICE = pool_service_pb2.DESCRIPTOR.services_by_name["LLMPoolService"].full_name
+MOST_BYTES = 2**31 - 1
 LOOK_EVERY = 0.25  # seconds between two looks at readiness, for those who watch grpc.health.v1
 
 
@@ -50,11 +52,14 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
     settings = pool.settings.server
     host, port = split_address(settings.grpc_addr)
     server = grpc.aio.server(
-        interceptors=[Guard(pool)],
+        interceptors=[Guard(pool, lifecycle)],
         options=[
             # On, a second pool would silently share the port.
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            # What is a little too large is refused by us, with a request id and a line in the log; what is far too
+            # large by gRPC, which tells us nothing.
+            ("grpc.max_receive_message_length", min(2 * settings.max_body_bytes, MOST_BYTES)),
+            ("grpc.max_concurrent_streams", 100),  # of one connection: against rapid resets
             ("grpc.max_send_message_length", -1),
         ],
     )
@@ -66,7 +71,7 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
     try:
         bound = server.add_insecure_port(f"{shown}:{port}")
     except RuntimeError as error:  # all that grpc says
-        raise OSError(f"gRPC cannot listen on {shown}:{port}") from error
+        raise OSError(errno.EADDRINUSE, "the port is taken") from error
     await server.start()
     edge = Edge(server, f"{shown}:{bound}", drain=settings.drain_ms / 1000)
     telling = asyncio.create_task(_tell(healths, pool, lifecycle))

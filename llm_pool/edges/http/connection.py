@@ -13,10 +13,13 @@ from llm_pool.core.errors import InvalidRequest, PoolError
 from llm_pool.edges.account import Account
 from llm_pool.edges.http.guard import refused
 from llm_pool.edges.status import internal
-from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from llm_pool.pool import Pool
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class Runner(web.AppRunner):
 class _Server(web.Server):
     def __init__(self, made: web.Server, pool: Pool) -> None:
         super().__init__(
-            made.request_handler,
+            _without_expectations(made.request_handler, pool),
             request_factory=made.request_factory,
             # Without this a caller who hangs up would leave its handler running to the end. A half-closed connection
             # counts as hung up.
@@ -47,6 +50,26 @@ class _Server(web.Server):
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, self._pool, loop=self._loop, **self._kwargs)
+
+
+def _without_expectations(handler: Handler, pool: Pool) -> Handler:
+    """aiohttp answers an unknown Expect itself, before any handler, and repeats it."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Expect", "100-continue").lower() == "100-continue":
+            return await handler(request)
+        return _malformed(InvalidRequest("Expect: only 100-continue is known", field="Expect"), pool)
+
+    return handle
+
+
+def _malformed(error: PoolError, pool: Pool) -> web.Response:
+    """An answer outside of the guard: with an account of its own, and the connection closed."""
+    account = Account("http", "malformed", metrics=pool.metrics, now=pool.now)
+    response = refused(error, account)
+    response.headers["x-request-id"] = account.id
+    response.force_close()
+    return response
 
 
 class _Connection(RequestHandler):
@@ -67,12 +90,7 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun: it cannot become an error any more")
-        account = Account("http", "malformed", metrics=self._pool.metrics, now=self._pool.now)
-        error: PoolError = InvalidRequest("this is not well-formed HTTP")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # not the caller's: something failed outside of the guard
-            log.error("unexpected error", exc_info=exc, extra=fields(request_id=account.id))
-            error = internal()
-        response = refused(error, account)
-        response.headers["x-request-id"] = account.id
-        response.force_close()
-        return response
+            log.error("unexpected error", exc_info=exc)
+            return _malformed(internal(), self._pool)
+        return _malformed(InvalidRequest("this is not well-formed HTTP"), self._pool)

@@ -10,9 +10,8 @@ import orjson
 from aiohttp import web
 
 from llm_pool.core import errors
-from llm_pool.core.outcome import outcome_of
 from llm_pool.edges import status
-from llm_pool.edges.account import Account
+from llm_pool.edges.account import Account, left
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from llm_pool.core.errors import PoolError
     from llm_pool.edges.http.hosts import Hosts
+    from llm_pool.edges.readiness import Lifecycle
     from llm_pool.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _OF_AIOHTTP: dict[int, type[PoolError]] = {
 }
 
 
-def guard(pool: Pool, hosts: Hosts) -> Middleware:
+def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts) -> Middleware:
     @web.middleware
     async def guarded(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,14 +52,15 @@ def guard(pool: Pool, hosts: Hosts) -> Middleware:
         try:
             hosts.check(request.headers.getall("Host", []))
             response = await handler(request)
+        except (asyncio.CancelledError, errors.CallerLeft):
+            ended = left(account, cut_off=lifecycle.draining and not gone(request))
+            account.close(status=status.status(ended).http, outcome=ended.reason)
+            # Nobody is there to be answered: aiohttp closes what is cancelled.
+            raise asyncio.CancelledError from None
         except errors.PoolError as error:
             response = refused(error, account)
         except web.HTTPException as error:
             response = refused(_translated(error), account, allow=error.headers.get("Allow", ""))
-        except (asyncio.CancelledError, ConnectionError) as error:
-            # Nobody is there to be answered. The status is the one that logs of web servers use for this.
-            account.close(status=499, outcome=outcome_of(error, answered=False, late=_late(account)))
-            raise
         except Exception:  # the last stop: whatever it is, the caller learns the request id and nothing else
             log.exception("unexpected error", extra=fields(request_id=account.id))
             response = refused(status.internal(), account)
@@ -92,9 +93,9 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _late(account: Account) -> bool:
-    request = account.request
-    return request is not None and asyncio.get_running_loop().time() >= request.deadline
+def gone(request: web.BaseRequest) -> bool:
+    """Whether the caller has hung up."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _translated(error: web.HTTPException) -> PoolError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
 
-from llm_pool.core.errors import BodyTooLarge, InvalidRequest, PoolError, UnsupportedMedia
+from llm_pool.core.errors import BodyTooLarge, BodyTooSlow, CallerLeft, InvalidRequest, PoolError, UnsupportedMedia
 from llm_pool.core.types import (
     Event,
     Finished,
@@ -22,7 +22,7 @@ from llm_pool.core.types import (
 )
 from llm_pool.edges import status
 from llm_pool.edges.http.guard import ACCOUNT, json
-from llm_pool.edges.http.sse import Sse
+from llm_pool.edges.http.sse import LAST_WORDS, Sse
 from llm_pool.edges.wire import answer_json, finished_json, parsed, to_request
 from llm_pool.telemetry.logs import fields
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BODY_WITHIN = 30  # seconds; a deadline is known only when the body is
+BUFFERED = 8 * 1024  # characters, of at most 6 bytes in JSON: what a connection buffers before a write waits
 OFF_LOOP_BYTES = 256 * 1024  # parsing more than this would hold up everybody else
 
 
@@ -47,9 +49,25 @@ def infer(pool: Pool) -> Handler:
         if body.stream:
             return await _stream(http, pool, request, account)
         answer = await pool.infer(request)
-        return json(answer_json(request, account, answer), headers=told(request))
+        response = json(answer_json(request, account, answer), headers=told(request))
+        if len(answer.content) + len(answer.reasoning) > BUFFERED:
+            await _deliver(http, response, account, by=request.deadline + LAST_WORDS)
+        return response
 
     return handle
+
+
+async def _deliver(http: web.Request, response: web.Response, account: Account, *, by: float) -> None:
+    """Write an answer here instead of leaving it to aiohttp, which would wait for ever for who does not read."""
+    response.headers["x-request-id"] = account.id
+    try:
+        async with asyncio.timeout_at(by):
+            await response.prepare(http)
+            await response.write_eof()
+    except (TimeoutError, ConnectionError):
+        if http.transport is not None:
+            http.transport.abort()
+        raise CallerLeft("the caller does not read") from None
 
 
 async def _body(http: web.Request, *, limit: int) -> InferBody:
@@ -61,7 +79,10 @@ async def _body(http: web.Request, *, limit: int) -> InferBody:
     if (http.content_length or 0) > limit:
         raise too_large
     try:
-        raw = await http.read()
+        async with asyncio.timeout(BODY_WITHIN):
+            raw = await http.read()
+    except TimeoutError:
+        raise BodyTooSlow(f"the body must be there within {BODY_WITHIN} seconds") from None
     except HTTPRequestEntityTooLarge:
         raise too_large from None
     except RequestPayloadError:
@@ -80,14 +101,13 @@ async def _stream(http: web.Request, pool: Pool, request: Request, account: Acco
                     if isinstance(event, Started):
                         model = event.model
                     await sse.send(*frame(event, request, account, model=model))
-        except ConnectionError:  # the caller's
+                await sse.end()  # under the deadline, too
+        except CallerLeft:
             raise
         except Exception as error:
             if not sse.begun:
                 raise
             await sse.fail(status.body(_in_band(error, account), account.id))
-        else:
-            await sse.response.write_eof()
     return sse.response
 
 

@@ -27,9 +27,8 @@ AT_ONCE = 0.01  # seconds; aiohttp takes 0 for "no limit"
 
 def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Application:
     server = pool.settings.server
-    app = web.Application(
-        middlewares=[guard(pool, Hosts(server.allowed_hosts, bound=bound))], client_max_size=server.max_body_bytes
-    )
+    hosts = Hosts(server.allowed_hosts, bound=bound)
+    app = web.Application(middlewares=[guard(pool, lifecycle, hosts)], client_max_size=server.max_body_bytes)
     app.add_routes([
         web.post("/v1/infer", infer(pool)),
         web.get("/v1/models", models(pool)),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 import orjson
 from aiohttp import web
 
+from llm_pool.core.errors import CallerLeft
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -35,7 +37,7 @@ class Sse(AbstractAsyncContextManager["Sse"]):
         return self.response.prepared
 
     async def send(self, name: str, data: object) -> None:
-        """One frame. Waits while the caller reads slowly."""
+        """One frame. Waits while the caller reads slowly. Raises CallerLeft."""
         await self._write(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)))
 
     async def fail(self, data: object) -> None:
@@ -44,7 +46,7 @@ class Sse(AbstractAsyncContextManager["Sse"]):
             async with asyncio.timeout(LAST_WORDS):
                 await self.send("error", data)
                 await self.response.write_eof()
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             if self._request.transport is not None:
                 self._request.transport.abort()
 
@@ -68,10 +70,20 @@ class Sse(AbstractAsyncContextManager["Sse"]):
         await self._put(frame)
 
     async def _put(self, frame: bytes) -> None:
-        if not self.response.prepared:
-            await self.response.prepare(self._request)
-        self._wrote = self._loop.time()
-        await self.response.write(frame)
+        try:
+            if not self.response.prepared:
+                await self.response.prepare(self._request)
+            self._wrote = self._loop.time()
+            await self.response.write(frame)
+        except ConnectionError:
+            raise CallerLeft("the caller has gone") from None
+
+    async def end(self) -> None:
+        """The end of the body. Waits for what the caller has not read yet. Raises CallerLeft."""
+        try:
+            await self.response.write_eof()
+        except ConnectionError:
+            raise CallerLeft("the caller has gone") from None
 
     def _tick(self) -> None:
         """A timer, not a task: most streams are never silent long enough to need one."""

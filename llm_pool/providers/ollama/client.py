@@ -55,6 +55,8 @@ FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, asyncio.Incomplete
 # How a connection fails that the server had closed while it lay idle in the pool.
 STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
+PRELOAD_AGAIN = 5.0  # seconds
+
 log = logging.getLogger("llm_pool.providers.ollama")
 
 
@@ -69,6 +71,7 @@ class Ollama:
         self,
         *,
         models: tuple[str, ...],
+        name: str = "",
         base_url: str = DEFAULT_URL,
         api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -81,7 +84,7 @@ class Ollama:
         self._preload = preload
         self._preloading: asyncio.Task[None] | None = None
         self._loading: str | None = None
-        self._wire = _Wire(base_url, _headers(api_key, extra_headers or {}))
+        self._wire = _Wire(base_url, _headers(api_key, extra_headers or {}), name=name)
 
     async def __aenter__(self) -> Self:
         self._wire.connect()
@@ -134,12 +137,20 @@ class Ollama:
         try:
             for model in self._models:
                 self._loading = model
-                try:
-                    await self._load(model)
-                except ProviderError as error:
-                    log.warning('could not preload "%s": %s', model, error.message)
+                while not await self._loads(model):  # noqa: ASYNC110 - who could set an event is another machine
+                    await asyncio.sleep(PRELOAD_AGAIN)
         finally:
             self._loading = None
+
+    async def _loads(self, model: str) -> bool:
+        """Load a model; whether there is nothing more to try. A server that is not there yet may come."""
+        try:
+            await self._load(model)
+        except ProviderUnreachable:
+            return False
+        except ProviderError as error:
+            log.warning('could not preload "%s": %s', model, error.message)
+        return True
 
     async def _load(self, model: str) -> None:
         response = await self._wire.open("/api/generate", load_wire(model, **self._settings), model=model)
@@ -221,15 +232,15 @@ class _Chat(AbstractAsyncContextManager[Events]):
 
 
 class _Wire:
-    """Connections to one server: foreign exceptions in, ours out. Messages name its address, never a credential."""
+    """Connections to one server: foreign exceptions in, ours out. Messages name the deployment and no credential."""
 
-    def __init__(self, base_url: str, headers: dict[str, str]) -> None:
+    def __init__(self, base_url: str, headers: dict[str, str], *, name: str) -> None:
         self._base = base_url.rstrip("/")
         self._headers = headers
         parts = urlsplit(base_url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self.host = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-        self.who = f"Ollama at {self.host}"
+        self.who = f"Ollama ({name})" if name else "Ollama"  # callers read this; the address is not theirs to know
 
     def connect(self) -> None:
         tracing = aiohttp.TraceConfig()
@@ -321,8 +332,8 @@ class _Wire:
         if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
             return ProviderGarbled(f"{self.who} does not speak HTTP as it should")
         if isinstance(error, aiohttp.ClientSSLError):
-            return ProviderUnreachable(f"no TLS connection to {self.host}")
-        return ProviderUnreachable(f"no answer at {self.host}")
+            return ProviderUnreachable(f"{self.who}: no TLS connection")
+        return ProviderUnreachable(f"{self.who} does not answer")
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:

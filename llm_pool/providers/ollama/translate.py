@@ -184,10 +184,13 @@ class Decoder:
         return ProviderGarbled(f"{self._who} sent {what}")
 
 
+MOST_TOKENS = 2**31 - 1  # what fits into our own messages; nobody counts further
+
+
 def _typed(values: dict[str, Any], key: str, kind: type[Any], *, who: str) -> Any:
     value = values.get(key)
     wrong = value is not None and type(value) is not kind  # exact: a bool is no count
-    if wrong or (kind is int and value is not None and value < 0):
+    if wrong or (kind is int and value is not None and not 0 <= value <= MOST_TOKENS):
         raise ProviderGarbled(f'{who} sent "{key}" of a wrong kind')
     return value
 
@@ -248,7 +251,7 @@ def state(
     missing = _absent(models, installed)
     if missing:
         why = "; ".join(f'model "{model}" is not installed: run "ollama pull {model}"' for model in missing)
-        return Health("unhealthy" if len(missing) == len(models) else "degraded", why)
+        return Health("unhealthy" if len(missing) == len(models) else "degraded", why, frozenset(missing))
     if loading is not None:
         return Health("loading", f'model "{loading}" is being loaded')
     cold = [] if loaded is None else _absent(models, loaded)

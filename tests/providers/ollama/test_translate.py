@@ -323,7 +323,8 @@ def test_health_follows_from_what_is_installed_and_in_memory() -> None:
     assert health(both, None) == Health("healthy")
     assert health(both, {"a:latest"}) == Health("loading", "not in memory yet, the next answer loads it: b:7b")
     assert health(both, both, "a") == Health("loading", 'model "a" is being loaded')
-    assert health({"a:latest"}, both) == Health("degraded", 'model "b:7b" is not installed: run "ollama pull b:7b"')
+    missing = 'model "b:7b" is not installed: run "ollama pull b:7b"'
+    assert health({"a:latest"}, both) == Health("degraded", missing, frozenset({"b:7b"}))
     nothing = health(set(), set())
     assert nothing.state == "unhealthy"
     assert '"ollama pull a"' in nothing.why
