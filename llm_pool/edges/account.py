@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
     from llm_pool.core.errors import PoolError
     from llm_pool.core.types import Request
+    from llm_pool.edges.readiness import Lifecycle
     from llm_pool.telemetry.metrics import Metrics
 
 log = logging.getLogger("llm_pool.access")
@@ -33,12 +34,12 @@ def made() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def left(account: Account, *, cut_off: bool) -> PoolError:
+def left(account: Account, lifecycle: Lifecycle) -> PoolError:
     """What a cancellation at an edge means: our own end, the deadline, or a caller who has gone."""
-    request = account.request
-    if cut_off:
+    request, now = account.request, asyncio.get_running_loop().time()
+    if now >= lifecycle.cut_at:
         return ShuttingDown("the pool is shutting down")
-    if request is not None and asyncio.get_running_loop().time() >= request.deadline:
+    if request is not None and now >= request.deadline:
         return DeadlineExceeded("the deadline passed before the answer was complete")
     return CallerLeft("the caller has gone")
 

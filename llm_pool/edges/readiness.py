@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Lifecycle:
+    """`cut_at` is the instant of `loop.time()` when an edge that stops cancels what is still in flight."""
+
     started: bool = False
     draining: bool = False
+    cut_at: float = math.inf
 
 
 def not_ready(pool: Pool, lifecycle: Lifecycle) -> str:

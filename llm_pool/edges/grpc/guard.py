@@ -95,7 +95,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 account.close(status=code, outcome=code)
                 raise
             except asyncio.CancelledError:
-                ended = left(account, cut_off=lifecycle.draining and not context.cancelled())
+                ended = left(account, lifecycle)
                 account.close(status=status.status(ended).grpc, outcome=ended.reason)
                 raise
             except PoolError as error:

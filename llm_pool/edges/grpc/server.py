@@ -32,17 +32,20 @@ LOOK_EVERY = 0.25  # seconds between two looks at readiness, for those who watch
 class Edge:
     """A running gRPC server."""
 
-    def __init__(self, server: grpc.aio.Server, address: str, *, drain: float) -> None:
+    def __init__(self, server: grpc.aio.Server, lifecycle: Lifecycle, address: str, *, drain: float) -> None:
         self.address = address
         self._server = server
+        self._lifecycle = lifecycle
         self._drain = drain
 
     async def stop(self) -> None:
         """GOAWAY; then wait for what is in flight, at most `drain_ms`, and cancel the rest."""
+        self._lifecycle.cut_at = min(self._lifecycle.cut_at, asyncio.get_running_loop().time() + self._drain)
         await self._server.stop(self._drain)
 
     async def cut(self) -> None:
         """Cancel what is in flight. `stop` may have been called, and cancelled."""
+        self._lifecycle.cut_at = asyncio.get_running_loop().time()
         await self._server.stop(0)
 
 
@@ -73,7 +76,7 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
     except RuntimeError as error:  # all that grpc says
         raise OSError(errno.EADDRINUSE, "the port is taken") from error
     await server.start()
-    edge = Edge(server, f"{shown}:{bound}", drain=settings.drain_ms / 1000)
+    edge = Edge(server, lifecycle, f"{shown}:{bound}", drain=settings.drain_ms / 1000)
     telling = asyncio.create_task(_tell(healths, pool, lifecycle))
     try:
         yield edge

@@ -53,7 +53,7 @@ def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts) -> Middleware:
             hosts.check(request.headers.getall("Host", []))
             response = await handler(request)
         except (asyncio.CancelledError, errors.CallerLeft):
-            ended = left(account, cut_off=lifecycle.draining and not gone(request))
+            ended = left(account, lifecycle)
             account.close(status=status.status(ended).http, outcome=ended.reason)
             # Nobody is there to be answered: aiohttp closes what is cancelled.
             raise asyncio.CancelledError from None
@@ -91,11 +91,6 @@ def json(value: object, *, status: int = 200, headers: dict[str, str] | None = N
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unmatched"
-
-
-def gone(request: web.BaseRequest) -> bool:
-    """Whether the caller has hung up."""
-    return request.transport is None or request.transport.is_closing()
 
 
 def _translated(error: web.HTTPException) -> PoolError:

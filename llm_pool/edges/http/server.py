@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,20 @@ def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Applicat
 class Edge:
     """A running HTTP server."""
 
-    def __init__(self, runner: web.AppRunner, address: str) -> None:
-        self.address = address
+    def __init__(self, runner: web.AppRunner, lifecycle: Lifecycle, *, drain: float) -> None:
+        self.address = ""
         self._runner = runner
+        self._lifecycle = lifecycle
+        self._drain = drain
 
     async def stop(self) -> None:
         """No new connections; then wait for what is in flight, at most `drain_ms`, and cancel the rest."""
+        self._lifecycle.cut_at = min(self._lifecycle.cut_at, asyncio.get_running_loop().time() + self._drain)
         await self._runner.cleanup()
 
     async def cut(self) -> None:
         """Cancel what is in flight. `stop` may have been called, and cancelled."""
+        self._lifecycle.cut_at = asyncio.get_running_loop().time()
         if self._runner.server is not None:
             await self._runner.server.shutdown(AT_ONCE)
 
@@ -73,7 +78,7 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
     )
     await runner.setup()
     shown = f"[{host}]" if ":" in host else host
-    edge = Edge(runner, "")
+    edge = Edge(runner, lifecycle, drain=settings.drain_ms / 1000)
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
         edge.address = f"{shown}:{runner.addresses[0][1]}"
