@@ -186,3 +186,12 @@ def test_an_address_to_listen_on_is_called_on_loopback(host: str, url: str) -> N
 def test_a_host_that_is_none_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="must look like host"):
         ollama_url(host)
+
+
+def test_ollamas_key_goes_to_ollamas_host_only(tmp_path: Path) -> None:
+    """A table with an address of its own says itself which key is for it."""
+    file = tmp_path / "llm-pool.toml"
+    table = '[[providers]]\nname = "{name}"\ndriver = "ollama"\nmodel = "m"\n'
+    file.write_text(table.format(name="a") + table.format(name="b") + 'base_url = "http://elsewhere:1"\n')
+    ours, elsewhere = load(file, {"OLLAMA_API_KEY": "k"}).settings.providers
+    assert (ours.api_key, elsewhere.api_key) == ("env:OLLAMA_API_KEY", None)

@@ -241,3 +241,12 @@ def test_which_file_is_loaded(tmp_path: Path) -> None:
     assert choose(None, {"LLM_POOL_CONFIG": " "}, here=tmp_path)[0] == tmp_path / "llm-pool.toml"
     assert choose(None, named, here=tmp_path) == (tmp_path / "other.toml", "LLM_POOL_CONFIG")
     assert choose(Path("mine.toml"), named, here=tmp_path) == (Path("mine.toml"), "")
+
+
+def test_two_edges_cannot_listen_on_one_address(tmp_path: Path) -> None:
+    file = tmp_path / "llm-pool.toml"
+    file.write_text(
+        '[server]\ngrpc_addr = "127.0.0.1:7000"\nhttp_addr = "127.0.0.1:7000"\n[[providers]]\nname="a"\ndriver="sim"\nmodel="m"\n'
+    )
+    with pytest.raises(ConfigError, match=r"llm-pool\.toml:3: .*the same"):
+        load(file, {})

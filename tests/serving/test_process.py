@@ -175,6 +175,25 @@ def test_on_a_terminal_its_lines_are_for_people() -> None:
     assert re.match(r"\d\d:\d\d:\d\d info +request request_id=[0-9a-f]{32} edge=http route=/livez status=200 ", plain)
 
 
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_the_shipped_configuration_starts(terminal: bool) -> None:
+    """On a terminal and in a pipe: the two write their lines differently."""
+    ours, theirs = os.openpty()
+    shipped = (Path(__file__).parents[2] / "llm-pool.toml").read_text(encoding="utf-8")
+    environ = {**ANY_PORT, "OLLAMA_HOST": "127.0.0.1:9", "LLM_POOL_SERVER_DRAIN_ACCEPT_MS": "0"}
+    try:
+        with served(shipped, environ=environ, stderr=theirs if terminal else None) as up:
+            assert "phi3 unhealthy" in up.ready().out[0]
+            up.send(signal.SIGTERM)
+            assert up.code() == 0
+        told = os.read(ours, 65_536).decode() if terminal else "\n".join(up.err)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "accepted but not active yet" in told
+    assert "Traceback" not in told
+
+
 def test_its_lines_go_to_a_file_where_one_is_named(tmp_path: Path) -> None:
     log = tmp_path / "pool.log"
     with served(f'telemetry.log_file = "{log}"\n{QUICK}') as up:
@@ -230,6 +249,9 @@ BAD = {
         '[[providers]]\nname = "one"\ndriver = "ollama"\nmodel = "m"\napi_key = "env:LLM_TEST_NO_SUCH_KEY"\n',
         "LLM_TEST_NO_SUCH_KEY",
     ),
+    "a log file in the home of nobody": (f'telemetry.log_file = "~nobody-at-all/x"\n{SIM}', r"telemetry\.log_file"),
+    "more bytes than can be": (f"server.max_body_bytes = 3_000_000_000\n{SIM}", "max_body_bytes"),
+    "a provider that is called like ours": (f'{SIM}provider = "pool"\n', "names strategies"),
     "a log file that cannot be": (f'telemetry.log_file = "/proc/no/such"\n{SIM}', r"telemetry\.log_file"),
 }
 
@@ -269,6 +291,23 @@ def test_check_config_shows_each_value_with_its_origin_and_refuses_what_serve_re
     with served(open_to_all, command="check-config", environ={}) as up:
         assert up.code() == 2
     assert "not loopback" in up.err[0]
+
+
+def test_check_config_names_every_problem() -> None:
+    with served("[server]\nprot = 1\nhots = 2\n" + SIM, command="check-config") as up:
+        assert up.code() == 2
+    assert len(up.err) == 2
+    assert all(re.fullmatch(r'llm-pool: llm-pool\.toml:\d: unknown key ".+', line) for line in up.err)
+
+
+def test_ctrl_c_during_the_start_is_no_accident() -> None:
+    """Whenever it comes: while Python still imports, or when the server already listens to signals."""
+    for delay in (0.1, 0.25, 0.4):
+        with served(QUICK) as up:
+            time.sleep(delay)
+            up.send(signal.SIGINT)
+            assert up.code() in {0, 130, -signal.SIGINT}  # the last one: before the first line of ours ran
+        assert "Traceback" not in "\n".join(up.err) or up.code() == -signal.SIGINT
 
 
 def test_help_and_version_need_no_configuration(tmp_path: Path) -> None:
