@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llm_pool.app import running
@@ -43,7 +43,8 @@ def serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
     try:
         configure(loaded.settings.telemetry)
     except OSError as error:
-        raise StartRefused(f"telemetry.log_file cannot be written: {(error.strerror or '').lower()}") from error
+        path, why = loaded.settings.telemetry.log_file, (error.strerror or "").lower()
+        raise StartRefused(f"telemetry.log_file {path!r} cannot be written: {why}") from error
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(loaded, environ))
 
@@ -144,10 +145,12 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
             log.info("accepted but not active yet", extra=fields(keys=[key for key, _ in loaded.pending]))
         if loaded.ignored:
             log.info("environment variables left alone", extra=fields(names=list(loaded.ignored)))
+        if any(not _loopback(split_address(edge.address)[0]) for edge in edges.values()):
+            log.warning("everybody who can reach this machine may call: there is no authentication")
         announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
         await stop.asked.wait()
         lifecycle.draining = True
-        log.info("draining", extra=fields(hurried=stop.hurried.is_set()))
+        log.info("draining: waiting for what is under way; a second signal ends it at once")
         await _until(stop.hurried, loaded.settings.server.drain_accept_ms / 1000)
         await _drain(list(edges.values()), stop)
     log.info("stopped")
@@ -157,6 +160,7 @@ def _edges(settings: Settings) -> dict[str, Callable[[Pool, Lifecycle], Abstract
     """What is served, and nothing else, is imported."""
     edges: dict[str, Callable[[Pool, Lifecycle], AbstractAsyncContextManager[Edge]]] = {}
     if settings.server.enable_grpc:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters of it we say ourselves
         from llm_pool.edges import grpc  # noqa: PLC0415
 
         edges["gRPC"] = grpc.serve
@@ -186,9 +190,10 @@ async def _drain(edges: list[Edge], stop: _Stop) -> None:
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     insisted.cancel()
     if not stopping.done():
-        log.warning("ending what is in flight")
+        log.warning("ending what is still under way")
         stopping.cancel()
-        await asyncio.wait({stopping})
+        with suppress(asyncio.CancelledError):
+            await stopping
         await asyncio.gather(*(edge.cut() for edge in edges))
     else:
         await stopping
@@ -208,12 +213,16 @@ def announce(loaded: Loaded, pool: Pool, addresses: Mapping[str, str]) -> None:
     states = ", ".join(f"{name} {health.state}" for name, health in pool.health.all().items())
     lines = [f"llm-pool {__version__} ready: {where} | providers: {states} | config {loaded.path}"]
     if "HTTP" in addresses:
+        here = addresses["HTTP"].replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
         lines.append(
-            f"try: curl http://{addresses['HTTP']}/v1/infer -H 'content-type: application/json' "
+            f"try: curl 'http://{here}/v1/infer' -H 'content-type: application/json' "
             """-d '{"task": "chat", "prompt": "Say hello"}'"""
         )
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    except OSError as error:  # nobody reads it, or there is no room for it: no reason not to serve
+        log.warning("the ready line could not be written", extra=fields(why=error.strerror))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

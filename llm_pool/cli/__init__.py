@@ -20,6 +20,7 @@ OK, REFUSED, INTERRUPTED = 0, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 2 with what is wrong on standard error, a line each."""
+    _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -28,6 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `llm-pool check-config | head`: who read us has gone, and so has standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:  # of standard output: what else can fail is told by those who try it
+        print(f"llm-pool: cannot write: {(error.strerror or '').lower()}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+
+
+def _open_standard_streams() -> None:
+    """Somebody may have closed them (`>&-`); the next file or socket to be opened would then be taken for one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as we run
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -87,8 +103,10 @@ def _environ(env_file: Path | None) -> Mapping[str, str]:
 
     from llm_pool.config.load import ConfigError  # noqa: PLC0415
 
-    if not env_file.is_file():
+    if not env_file.exists():
         raise ConfigError(f"{env_file}: no such file")
+    if not env_file.is_file():
+        raise ConfigError(f"{env_file}: is not a file")
     try:
         given = dotenv_values(env_file, interpolate=False)
     except (OSError, ValueError) as error:

@@ -34,6 +34,7 @@ def known_strategy(name: str) -> str:
     raise ValueError(f'unknown strategy "{shown(name)}"' + (f'; did you mean "{near}"?' if near else ""))
 
 
+LARGEST_PORT = 65_535
 RESERVED = {"pool": "strategies", "task": "tasks"}  # first parts of model ids that are no provider's
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -47,9 +48,12 @@ Strategy = Annotated[str, AfterValidator(known_strategy)]
 def split_address(address: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` as a pair. Raises ValueError."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})", address)
-    if not match or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port number
+    if not match:
         raise ValueError(f'"{shown(address)}" must look like 127.0.0.1:7071')
-    return match[1].strip("[]"), int(match[2])
+    port = int(match[2])
+    if port > LARGEST_PORT:
+        raise ValueError(f"port {port} is larger than {LARGEST_PORT}")
+    return match[1].strip("[]"), port
 
 
 class Conflict(ValueError):
@@ -264,6 +268,8 @@ class ProviderTable(Section):
     def _url(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", value):
             raise ValueError('must look like "http://host:port", without credentials, query or fragment')
+        if value is not None and (port := re.search(r":(\d+)(/|$)", value[8:])) and int(port[1]) > LARGEST_PORT:
+            raise ValueError(f"has a port larger than {LARGEST_PORT}")
         return value
 
     @field_validator("api_key")

@@ -77,7 +77,7 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
             self._known[name] = health
             self._metrics.up(name).set(health.state != "unhealthy")
             self._first[name].set()
-            if health.state != before.state:
+            if (health.state, health.why) != (before.state, before.why):
                 level = logging.WARNING if health.state == "unhealthy" else logging.INFO
                 log.log(
                     level,

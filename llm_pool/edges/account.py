@@ -67,7 +67,8 @@ class Account:
     def elapsed_ms(self) -> float:
         return round((self._now() - self.started) * 1000, 3)
 
-    def close(self, *, status: int | str, outcome: str = OK) -> None:
+    def close(self, *, status: int | str, outcome: str = OK, why: str = "") -> None:
+        """`why` is what the caller was told of a refusal."""
         if self._closed:
             return
         self._closed = True
@@ -79,6 +80,8 @@ class Account:
             "outcome": outcome,
             "duration_ms": self.elapsed_ms,
         }
+        if why:
+            told["why"] = why
         if self.trace_id:
             told["trace_id"] = self.trace_id
         if self.request is None:

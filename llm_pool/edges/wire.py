@@ -116,7 +116,8 @@ def to_request(
         account.id = body.request_id
     caller = Caller(project=body.project_id) if body.project_id else ANYBODY
     if body.tenant_id is not None and body.tenant_id != caller.tenant:
-        raise Forbidden("tenant_id is not the tenant of this credential", details={"field": "tenant_id"})
+        told = f'tenant_id: only "{caller.tenant}" may be named here'
+        raise Forbidden(told, details={"field": "tenant_id"})
     deadline_ms = qos.default_deadline_ms if body.deadline_ms is None else body.deadline_ms
     if deadline_ms > qos.max_deadline_ms:
         raise InvalidRequest(f"deadline_ms: must be at most {qos.max_deadline_ms}", field="deadline_ms")

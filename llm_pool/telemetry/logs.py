@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import logging
+import os
 import sys
 import time
 from collections import deque
@@ -158,7 +159,9 @@ class Human(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         told = getattr(record, "fields", {})
-        pairs = " ".join(f"{key}={_word(value)}" for key, value in told.items() if value is not None and value != "")
+        # A number that is 0 says something; what is empty, or not so, does not.
+        said = {key: value for key, value in told.items() if value or type(value) in {int, float}}
+        pairs = " ".join(f"{key}={_word(value)}" for key, value in said.items())
         instant = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         parts = [instant, f"{record.levelname.lower():7}", record.getMessage(), pairs]
         if self._colour:
@@ -177,8 +180,9 @@ def configure(settings: Telemetry) -> None:
     except (ValueError, RuntimeError) as error:  # a NUL in the name; "~" of nobody
         raise OSError(errno.EINVAL, str(error)) from None
     terminal = not settings.log_file and sys.stderr.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     human = settings.log_format == "human" or (settings.log_format == "auto" and terminal)
-    handler.setFormatter(Human(colour=terminal) if human else JsonLines())
+    handler.setFormatter(Human(colour=colour) if human else JsonLines())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -194,5 +198,5 @@ def configure(settings: Telemetry) -> None:
 
 
 def _word(value: object) -> str:
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return text if text and not any(character.isspace() for character in text) else repr(text)

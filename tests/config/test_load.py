@@ -245,8 +245,7 @@ def test_which_file_is_loaded(tmp_path: Path) -> None:
 
 def test_two_edges_cannot_listen_on_one_address(tmp_path: Path) -> None:
     file = tmp_path / "llm-pool.toml"
-    file.write_text(
-        '[server]\ngrpc_addr = "127.0.0.1:7000"\nhttp_addr = "127.0.0.1:7000"\n[[providers]]\nname="a"\ndriver="sim"\nmodel="m"\n'
-    )
+    table = '[[providers]]\nname = "a"\ndriver = "sim"\nmodel = "m"\n'
+    file.write_text(f'[server]\ngrpc_addr = "127.0.0.1:7000"\nhttp_addr = "127.0.0.1:7000"\n{table}')
     with pytest.raises(ConfigError, match=r"llm-pool\.toml:3: .*the same"):
         load(file, {})

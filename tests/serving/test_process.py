@@ -352,7 +352,7 @@ def test_a_second_signal_ends_it_at_once(second: signal.Signals) -> None:
     with served(SILENT) as up:
         stream = Streaming(up.ready())
         up.send(signal.SIGTERM)
-        wait(lambda: any('"draining"' in line for line in up.err))
+        wait(lambda: any('"draining' in line for line in up.err))
         time.sleep(0.2)  # into the waiting for what is in flight
         assert up.process.poll() is None
         asked = time.monotonic()

@@ -115,7 +115,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
 async def _refuse(error: PoolError, account: Account, context: Context) -> NoReturn:
     row = status.status(error)
-    account.close(status=row.grpc, outcome=error.reason)
+    account.close(status=row.grpc, outcome=error.reason, why=error.message)
     code = grpc.StatusCode[row.grpc]
     try:
         async with asyncio.timeout(LAST_WORDS):

@@ -78,7 +78,7 @@ def refused(error: PoolError, account: Account, *, allow: str = "") -> web.Respo
     headers = {"Allow": allow} if allow else {}
     if row.http == status.OVERLOADED:
         headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
-    account.close(status=row.http, outcome=error.reason)
+    account.close(status=row.http, outcome=error.reason, why=error.message)
     return json(status.body(error, account.id), status=row.http, headers=headers)
 
 

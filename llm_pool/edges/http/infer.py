@@ -116,7 +116,7 @@ def _in_band(error: Exception, account: Account) -> PoolError:
     if not isinstance(error, PoolError):
         log.error("unexpected error", exc_info=error, extra=fields(request_id=account.id))
         error = status.internal()
-    account.close(status=200, outcome=error.reason)
+    account.close(status=200, outcome=error.reason, why=error.message)
     return error
 
 

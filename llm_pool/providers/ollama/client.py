@@ -80,6 +80,7 @@ class Ollama:
         preload: bool = False,
     ) -> None:
         self._models = () if models == ANY_MODEL else models
+        self._keyed = api_key is not None
         self._settings: dict[str, Any] = {"num_ctx": num_ctx, "keep_alive": keep_alive}
         self._preload = preload
         self._preloading: asyncio.Task[None] | None = None
@@ -113,7 +114,9 @@ class Ollama:
             async with asyncio.timeout_at(until):
                 status, body = await self._wire.get("/api/tags")
             if status in REFUSES_KEY:
-                return Health("unhealthy", "it does not accept our key")
+                return Health(
+                    "unhealthy", "it does not accept our key" if self._keyed else "it wants a key: set api_key"
+                )
             if status != OK:
                 return Health("unhealthy", f"{self._wire.who} answered {status}")
             installed = model_names(body, who=self._wire.who)
