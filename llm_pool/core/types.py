@@ -76,6 +76,9 @@ class Sampling:
     temperature: float | None = None
 
 
+NOTHING_SAID = Sampling()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is asking. The tenant comes from the credential only, never from the body."""
@@ -99,7 +102,7 @@ class Request:
     task: str = "chat"
     model: str | None = None
     strategy: str | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NOTHING_SAID
     caller: Caller = Caller()
     whole: bool = True
     meta: Mapping[str, str] = field(default_factory=dict)

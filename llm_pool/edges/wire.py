@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llm_pool.core.errors import Forbidden, InvalidRequest, shown
 from llm_pool.core.trace import Decision, Trace
-from llm_pool.core.types import Caller, Message, Request, Sampling
+from llm_pool.core.types import NOTHING_SAID, Caller, Message, Request, Sampling
 from llm_pool.edges.account import well_formed
 
 if TYPE_CHECKING:
@@ -134,13 +134,19 @@ def to_request(
         task=body.task,
         model=body.model,
         strategy=body.strategy,
-        sampling=Sampling(body.max_tokens, body.temperature),
+        sampling=_sampling(body),
         caller=caller,
         whole=whole,
         meta=body.meta,
     )
     account.request = request
     return request
+
+
+def _sampling(body: InferBody) -> Sampling:
+    if body.max_tokens is None and body.temperature is None:
+        return NOTHING_SAID
+    return Sampling(max_tokens=body.max_tokens, temperature=body.temperature)
 
 
 def _messages(body: InferBody, max_prompt_bytes: int) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llm_pool.config.catalog import DEFAULT_TASK
 from llm_pool.config.settings import ACTIVE_STRATEGIES
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
-from llm_pool.core.types import replace
+from llm_pool.core.types import NOTHING_SAID, Sampling, replace
 
 if TYPE_CHECKING:
     from llm_pool.config.catalog import Catalog
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Preparing:
     def __init__(self, settings: Settings, catalog: Catalog, *, version: str) -> None:
         self._max_tokens = settings.qos.max_tokens_default
+        self._unsaid = Sampling(max_tokens=self._max_tokens)
         self._catalog = catalog
         self._version = version
 
@@ -38,7 +39,9 @@ class Preparing:
         request.trace.strategy = strategy
         request.trace.config_version = self._version
         sampling = request.sampling
-        if sampling.max_tokens is None:
+        if sampling is NOTHING_SAID:
+            sampling = self._unsaid
+        elif sampling.max_tokens is None:
             sampling = dataclasses.replace(sampling, max_tokens=self._max_tokens)
         return replace(request, strategy=strategy, sampling=sampling)
 

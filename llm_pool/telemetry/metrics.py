@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -158,31 +158,26 @@ class Metrics:
 
     def count(self) -> None:
         """Bring what was noted into the counters. Safe in any thread, beside others that note or count."""
+        sums: dict[tuple[Labelled[Counter], tuple[str, ...]], int] = defaultdict(int)
         for attempt in _taken(self._attempts):
-            self._count_attempt(attempt)
+            deployment, usage = attempt.deployment, attempt.usage
+            sums[self.attempts, (deployment, attempt.outcome)] += 1
+            sums[self.tokens, (deployment, "input")] += usage.input
+            sums[self.tokens, (deployment, "cache_read")] += usage.cache_read
+            sums[self.tokens, (deployment, "cache_write")] += usage.cache_write
+            sums[self.tokens, (deployment, "output")] += usage.output
+            sums[self.tokens, (deployment, "reasoning")] += usage.reasoning
+            if attempt.first_token is not None:
+                self.first_token(deployment).observe(attempt.first_token - attempt.started)
         for ended in _taken(self._requests):
-            self.requests(ended.task, ended.strategy, ended.outcome).inc()
+            sums[self.requests, (ended.task, ended.strategy, ended.outcome)] += 1
+            sums[self.wins, (ended.winner,)] += bool(ended.winner)
+            sums[self.degraded, (ended.task,)] += ended.degraded
             self.duration(ended.task).observe(ended.took)
             self.overhead.observe(ended.overhead)
-            if ended.winner:
-                self.wins(ended.winner).inc()
-            if ended.degraded:
-                self.degraded(ended.task).inc()
-
-    def _count_attempt(self, attempt: Attempt) -> None:
-        deployment, usage = attempt.deployment, attempt.usage
-        self.attempts(deployment, attempt.outcome).inc()
-        if attempt.first_token is not None:
-            self.first_token(deployment).observe(attempt.first_token - attempt.started)
-        for kind, count in (
-            ("input", usage.input),
-            ("cache_read", usage.cache_read),
-            ("cache_write", usage.cache_write),
-            ("output", usage.output),
-            ("reasoning", usage.reasoning),
-        ):
-            if count:
-                self.tokens(deployment, kind).inc(count)
+        for (counter, labels), amount in sums.items():
+            if amount:
+                counter(*labels).inc(amount)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes. Takes milliseconds: call it off the event loop."""

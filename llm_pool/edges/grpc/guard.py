@@ -87,7 +87,8 @@ class Guard(grpc.aio.ServerInterceptor):
                 "grpc", method, metrics=pool.metrics, now=pool.now, request_id=request_id, traceparent=traceparent
             )
             ACCOUNT.set(account)
-            context.set_trailing_metadata(((REQUEST_ID, account.id),))
+            made_or_sent = account.id
+            context.set_trailing_metadata(((REQUEST_ID, made_or_sent),))
             try:
                 response = await run(read(request), context)
             except grpc.aio.AbortError:  # the health service refuses so; an `Exception`, so it comes first
@@ -106,7 +107,8 @@ class Guard(grpc.aio.ServerInterceptor):
                     raise
                 log.exception("unexpected error", extra=fields(request_id=account.id))
                 await _refuse(status.internal(), account, context)
-            context.set_trailing_metadata(((REQUEST_ID, account.id),))  # the message may have named another one
+            if account.id != made_or_sent:  # the message named another one
+                context.set_trailing_metadata(((REQUEST_ID, account.id),))
             account.close(status="OK")
             return response
 

@@ -55,10 +55,12 @@ class _Server(web.Server):
 def _without_expectations(handler: Handler, pool: Pool) -> Handler:
     """aiohttp answers an unknown Expect itself, before any handler, and repeats it."""
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get("Expect", "100-continue").lower() == "100-continue":
-            return await handler(request)
+    async def refuse() -> web.StreamResponse:
         return _malformed(InvalidRequest("Expect: only 100-continue is known", field="Expect"), pool)
+
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        known = request.headers.get("Expect", "100-continue").lower() == "100-continue"
+        return handler(request) if known else refuse()
 
     return handle
 

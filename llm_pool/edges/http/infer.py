@@ -49,7 +49,7 @@ def infer(pool: Pool) -> Handler:
         if body.stream:
             return await _stream(http, pool, request, account)
         answer = await pool.infer(request)
-        response = json(answer_json(request, account, answer), headers=told(request))
+        response = json(answer_json(request, account, answer))
         if len(answer.content) + len(answer.reasoning) > BUFFERED:
             await _deliver(http, response, account, by=request.deadline + LAST_WORDS)
         return response
@@ -71,7 +71,8 @@ async def _deliver(http: web.Request, response: web.Response, account: Account, 
 
 
 async def _body(http: web.Request, *, limit: int) -> InferBody:
-    if http.content_type != "application/json":
+    # (The property splits the header into its parts; most callers send just this.)
+    if http.headers.get("Content-Type") != "application/json" and http.content_type != "application/json":
         raise UnsupportedMedia("the body must be application/json")
     if http.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("the body must not be encoded")
@@ -79,8 +80,11 @@ async def _body(http: web.Request, *, limit: int) -> InferBody:
     if (http.content_length or 0) > limit:
         raise too_large
     try:
-        async with asyncio.timeout(BODY_WITHIN):
+        if http.content.is_eof():  # as of most: it came along with the headers
             raw = await http.read()
+        else:
+            async with asyncio.timeout(BODY_WITHIN):
+                raw = await http.read()
     except TimeoutError:
         raise BodyTooSlow(f"the body must be there within {BODY_WITHIN} seconds") from None
     except HTTPRequestEntityTooLarge:
@@ -139,19 +143,3 @@ def frame(event: Event, request: Request, account: Account, *, model: str) -> tu
             return "finished", finished_json(request, account, model=model, reason=event.reason, usage=event.usage)
         case _:
             assert_never(event)
-
-
-def told(request: Request) -> dict[str, str]:
-    """How the answer came about, for those who read headers. A wildcard's model is a caller's text: checked."""
-    trace = request.trace
-    winner = trace.winner()
-    values = {
-        "x-llm-pool-strategy": trace.strategy,
-        "x-llm-pool-attempts": str(len(trace.attempts)),
-        "x-llm-pool-config-version": trace.config_version,
-    }
-    if winner is not None:
-        values["x-llm-pool-provider"] = winner.deployment
-        if winner.model.isascii() and winner.model.isprintable():
-            values["x-llm-pool-model"] = winner.model
-    return values

@@ -112,19 +112,15 @@ async def test_the_body_s_request_id_wins_over_the_header_s() -> None:
         assert (await up.lines(1))[0]["request_id"] == "body"
 
 
-async def test_headers_tell_how_an_answer_came_about_but_repeat_no_odd_text() -> None:
-    """Where any model may be named, its name is the caller's: what is no plain header value is left out."""
+async def test_an_odd_name_of_a_model_gets_into_no_header() -> None:
+    """Where any model may be named, its name is the caller's."""
     anything = SIM.replace('model = "m"', 'models = ["*"]')
     async with running_pool(anything) as up:
-        for model, told in (("sim/a-1:b", "sim/a-1:b"), ("sim/ü", None), ("sim/a\r\nset-cookie: b", None)):
+        for model in ("sim/a-1:b", "sim/ü", "sim/a\r\nset-cookie: b"):
             async with up.http.post("/v1/infer", json={"prompt": "hi", "model": model}) as response:
                 assert (await response.json())["winner_model"] == model
-                assert response.headers.get("x-llm-pool-model") == told
-                assert response.headers["x-llm-pool-provider"] == "one"
-                assert response.headers["x-llm-pool-strategy"] == "fastest"
-                assert response.headers["x-llm-pool-attempts"] == "1"
-                assert response.headers["x-llm-pool-config-version"] == up.pool.version
                 assert "set-cookie" not in response.headers
+                assert not any(model in value for value in response.headers.values())
 
 
 async def test_an_access_line_tells_what_became_of_the_call() -> None:
