@@ -77,15 +77,7 @@ class Guard(grpc.aio.ServerInterceptor):
         pool, lifecycle = self._pool, self._lifecycle
 
         async def guarded(request: Any, context: Context) -> Any:
-            request_id = traceparent = ""
-            for key, value in context.invocation_metadata() or ():
-                if key == REQUEST_ID:
-                    request_id = str(value)
-                elif key == "traceparent":
-                    traceparent = str(value)
-            account = Account(
-                "grpc", method, metrics=pool.metrics, now=pool.now, request_id=request_id, traceparent=traceparent
-            )
+            account = _opened(method, context, pool)
             ACCOUNT.set(account)
             made_or_sent = account.id
             context.set_trailing_metadata(((REQUEST_ID, made_or_sent),))
@@ -113,6 +105,16 @@ class Guard(grpc.aio.ServerInterceptor):
             return response
 
         return guarded
+
+
+def _opened(method: str, context: Context, pool: Pool) -> Account:
+    request_id = traceparent = ""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID:
+            request_id = str(value)
+        elif key == "traceparent":
+            traceparent = str(value)
+    return Account("grpc", method, metrics=pool.metrics, now=pool.now, request_id=request_id, traceparent=traceparent)
 
 
 async def _refuse(error: PoolError, account: Account, context: Context) -> NoReturn:

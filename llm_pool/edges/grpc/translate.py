@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from google.protobuf.duration_pb2 import Duration
-
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import (
     Event,
@@ -22,8 +20,10 @@ from llm_pool.edges.wire import milliseconds
 from llm_pool.v1 import pool_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+
     from llm_pool.core.streams import Answer
-    from llm_pool.core.trace import Attempt
+    from llm_pool.core.trace import Trace
     from llm_pool.core.types import Usage
     from llm_pool.edges.account import Account
 
@@ -48,32 +48,30 @@ def fields(message: pb.InferRequest | pb.StreamInferRequest) -> dict[str, Any]:
 
 def answered(request: Request, account: Account, answer: Answer) -> pb.InferResponse:
     trace = request.trace
-    return pb.InferResponse(
+    response = pb.InferResponse(
         request_id=request.id,
         content=answer.content,
         winner_model=answer.model,
-        duration=_duration(account.elapsed_ms),
         from_cache=trace.from_cache,
         strategy_used=trace.strategy,
         finish_reason=answer.reason,
-        usage=_usage(answer.usage),
-        decision=_decision(Decision.of(trace)),
         reasoning=answer.reasoning,
     )
+    _tell(response, trace, account, answer.usage)
+    return response
 
 
 def _finished(event: Finished, request: Request, account: Account, *, model: str) -> pb.Finished:
     trace = request.trace
-    return pb.Finished(
+    finished = pb.Finished(
         request_id=request.id,
         winner_model=model,
-        duration=_duration(account.elapsed_ms),
         from_cache=trace.from_cache,
         strategy_used=trace.strategy,
         finish_reason=event.reason,
-        usage=_usage(event.usage),
-        decision=_decision(Decision.of(trace)),
     )
+    _tell(finished, trace, account, event.usage)
+    return finished
 
 
 def streamed(event: Event, request: Request, account: Account, *, model: str) -> pb.StreamInferResponse:
@@ -99,43 +97,36 @@ def streamed(event: Event, request: Request, account: Account, *, model: str) ->
             assert_never(event)
 
 
-def _decision(decision: Decision) -> pb.Decision:
-    return pb.Decision(
-        strategy=decision.strategy,
-        voices=[_voice(attempt) for attempt in decision.voices],
-        winner=decision.winner,
-        degraded=decision.degraded,
-        why=decision.why,
-        warnings=[pb.Notice(code=warning.code, message=warning.message) for warning in decision.warnings],
-    )
+# Messages within messages are filled in where they stand: one that is handed over is copied, at every level.
 
 
-def _voice(attempt: Attempt) -> pb.Voice:
-    return pb.Voice(
-        provider=attempt.deployment,
-        model=attempt.model,
-        outcome=attempt.outcome,
-        latency=_duration(milliseconds(attempt.started, attempt.ended)),
-        first_token=_duration(milliseconds(attempt.started, attempt.first_token)),
-        usage=_usage(attempt.usage),
-        why=attempt.why,
-    )
+def _tell(message: pb.InferResponse | pb.Finished, trace: Trace, account: Account, usage: Usage) -> None:
+    _duration(message.duration, account.elapsed_ms)
+    _usage(message.usage, usage)
+    decision, told = Decision.of(trace), message.decision
+    told.strategy, told.winner, told.why = decision.strategy, decision.winner, decision.why
+    told.degraded = decision.degraded
+    for attempt in decision.voices:
+        voice = told.voices.add(
+            provider=attempt.deployment, model=attempt.model, outcome=attempt.outcome, why=attempt.why
+        )
+        _duration(voice.latency, milliseconds(attempt.started, attempt.ended))
+        _duration(voice.first_token, milliseconds(attempt.started, attempt.first_token))
+        _usage(voice.usage, attempt.usage)
+    for warning in decision.warnings:
+        told.warnings.add(code=warning.code, message=warning.message)
 
 
-def _usage(usage: Usage) -> pb.Usage:
-    return pb.Usage(
-        input_tokens=usage.input,
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_tokens=usage.output,
-        reasoning_tokens=usage.reasoning,
-        estimated=usage.estimated,
-    )
+def _usage(told: pb.Usage, usage: Usage) -> None:
+    told.input_tokens = usage.input
+    told.cache_read_tokens = usage.cache_read
+    told.cache_write_tokens = usage.cache_write
+    told.output_tokens = usage.output
+    told.reasoning_tokens = usage.reasoning
+    told.estimated = usage.estimated
 
 
-def _duration(milliseconds: float | None) -> Duration | None:
+def _duration(told: Duration, milliseconds: float | None) -> None:
     """`x_ms` numbers in JSON are `Duration x` here: the only difference between the two wires."""
-    if milliseconds is None:
-        return None
-    seconds, rest = divmod(round(milliseconds * 1_000_000), 1_000_000_000)
-    return Duration(seconds=seconds, nanos=rest)
+    if milliseconds is not None:
+        told.seconds, told.nanos = divmod(round(milliseconds * 1_000_000), 1_000_000_000)

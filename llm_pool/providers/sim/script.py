@@ -80,9 +80,9 @@ class Script:
         at_once = request.whole and fate == "ok" and self._per_token.is_zero and bool(text)
         limit = request.sampling.max_tokens
         reason: FinishReason = "stop"
-        words = text.split() if at_once else _WORD.findall(text) or ([text] if text else [])
+        words = (text.split() if at_once else _WORD.findall(text)) or ([text] if text else [])
         if limit is not None and len(words) > limit:
-            reason, words = "length", _WORD.findall(text)[:limit]
+            reason, words = "length", (_WORD.findall(text) or [text])[:limit]
             text = "".join(words)
         usage = Usage(input=_words_of(request.messages), output=len(words))
         if at_once:
