@@ -103,7 +103,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
         try:
             self._inner = self._ask(self._request)
             return await self._inner.__aenter__()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it: no timer stays behind
             self._disarm(error)
             raise
 
@@ -112,7 +112,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
     ) -> None:
         try:
             await self._inner.__aexit__(kind, error, trace)
-        except BaseException as last:
+        except BaseException as last:  # it may be the alarm's own
             self._disarm(last)
             raise
         self._disarm(error)

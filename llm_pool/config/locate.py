@@ -82,12 +82,8 @@ class Lines:
         return path in self.stated or path in self.implied
 
 
-def locate(text: str, path: KeyPath) -> int:
-    """The line (from 1) of one key of a valid TOML text. For many keys of one text: `lines(text).of(path)`."""
-    return lines(text).of(path)
-
-
 def lines(text: str) -> Lines:
+    """The index of a valid TOML text."""
     return _Reader(text).read()
 
 

@@ -86,7 +86,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
                 head.append(event)
                 if not request.whole and isinstance(event, WORDS):
                     break
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it: what was entered is left, and told why
             await inner.__aexit__(type(error), error, error.__traceback__)
             raise
         self._request.trace.warnings.extend(warnings)

@@ -55,7 +55,7 @@ class _Limited(Mapped):
         except Rang:
             self._alarm.set(None)
             raise self._too_slow() from None
-        except BaseException:
+        except BaseException:  # whatever ends it: no timer stays behind
             self._alarm.set(None)
             raise
 

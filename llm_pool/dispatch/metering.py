@@ -61,7 +61,7 @@ class _Metered(Mapped):
         self._request.trace.attempts.append(self._attempt)
         try:
             return await super().__aenter__()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it is written down
             self._close(error)
             raise
 

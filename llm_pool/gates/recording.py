@@ -69,7 +69,7 @@ class _Recorded(AbstractAsyncContextManager[Events]):
         try:
             self._inner = self._then(self._request)
             return await self._inner.__aenter__()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it is counted
             self._recording.ended(self._request, error)
             raise
 
@@ -78,7 +78,7 @@ class _Recorded(AbstractAsyncContextManager[Events]):
     ) -> None:
         try:
             await self._inner.__aexit__(kind, error, trace)
-        except BaseException as last:
+        except BaseException as last:  # whatever comes out of the block is what is counted
             error = last
             raise
         finally:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_pool.config.locate import absurd, lines, locate
+from llm_pool.config.locate import absurd, lines
 
 if TYPE_CHECKING:
     from llm_pool.config.locate import KeyPath
@@ -95,7 +95,7 @@ last = 1"""
 )
 def test_every_way_to_write_a_key_is_found(path: KeyPath, line: int) -> None:
     tomllib.loads(TEXT)
-    assert locate(TEXT, path) == line
+    assert lines(TEXT).of(path) == line
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_every_way_to_write_a_key_is_found(path: KeyPath, line: int) -> None:
     ],
 )
 def test_what_is_not_there_has_the_line_of_the_table_around_it(path: KeyPath, line: int) -> None:
-    assert locate(TEXT, path) == line
+    assert lines(TEXT).of(path) == line
 
 
 def test_windows_line_ends_and_escaped_keys() -> None:
-    assert locate('a = 1\r\n["\\u0062"]\r\nc = 1\r\n', ("b", "c")) == 3
+    assert lines('a = 1\r\n["\\u0062"]\r\nc = 1\r\n').of(("b", "c")) == 3
 
 
 def test_a_value_that_looks_like_a_key_is_not_one() -> None:

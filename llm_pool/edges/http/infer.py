@@ -108,7 +108,7 @@ async def _stream(http: web.Request, pool: Pool, request: Request, account: Acco
                 await sse.end()  # under the deadline, too
         except CallerLeft:
             raise
-        except Exception as error:
+        except Exception as error:  # of us or of the providers: the stream has begun, so it is told in-band
             if not sse.begun:
                 raise
             await sse.fail(status.body(_in_band(error, account), account.id))
