@@ -96,6 +96,7 @@ def _told(request: Request) -> dict[str, object]:
     trace = request.trace
     winner = trace.winner()
     usage = trace.usage()
+    failed = [f"{attempt.deployment} {attempt.outcome}" for attempt in trace.attempts if attempt.outcome != OK]
     return {
         "tenant": request.caller.tenant,
         "project": request.caller.project,
@@ -103,6 +104,7 @@ def _told(request: Request) -> dict[str, object]:
         "strategy": trace.strategy,
         "winner_model": winner.model if winner else "",
         "attempts": len(trace.attempts),
+        **({"failed": failed} if failed else {}),
         "from_cache": trace.from_cache,
         "degraded": winner is not None and winner.fallback,
         "input_tokens": usage.input,
