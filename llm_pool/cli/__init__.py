@@ -20,10 +20,9 @@ OK, REFUSED, INTERRUPTED = 0, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 2 with what is wrong on standard error, a line each."""
-    _open_standard_streams()
-    options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        _open_standard_streams()
+        return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:  # before the server listens to signals
         return INTERRUPTED
     except BrokenPipeError:  # `llm-pool check-config | head`: who read us has gone, and so has standard output

@@ -141,3 +141,13 @@ async def test_the_log_names_the_providers_that_failed_on_the_way_to_an_answer()
             assert response.status == 200
         [line] = await up.lines(1)
     assert line["failed"] == ["one PROVIDER_OVERLOADED"]
+
+
+async def test_300_calls_at_once_on_one_channel_are_all_answered() -> None:
+    """A limit on the streams of a connection makes gRPC refuse calls that its own client had queued for it."""
+    toml = SIM.replace("sim.answers", "sim.first_token.median_ms = 300.0\nsim.answers")
+    async with running_pool(toml) as up:
+        calls = [up.stub.Infer(pb.InferRequest(prompt="hi")) for _ in range(300)]
+        answers = await asyncio.gather(*calls)
+        assert {answer.finish_reason for answer in answers} == {"stop"}
+        assert len(await up.lines(300)) == 300

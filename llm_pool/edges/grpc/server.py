@@ -62,7 +62,6 @@ async def serve(pool: Pool, lifecycle: Lifecycle) -> AsyncIterator[Edge]:
             # What is a little too large is refused by us, with a request id and a line in the log; what is far too
             # large by gRPC, which tells us nothing.
             ("grpc.max_receive_message_length", min(2 * settings.max_body_bytes, MOST_BYTES)),
-            ("grpc.max_concurrent_streams", 100),  # of one connection: against rapid resets
             ("grpc.max_send_message_length", -1),
         ],
     )
