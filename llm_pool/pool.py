@@ -98,8 +98,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
         self._alarm = Alarm(loop)
 
     async def __aenter__(self) -> Events:
-        self._alarm.set(self._request.deadline)
-        self._alarm.__enter__()
+        self._alarm.start(self._request.deadline)
         try:
             self._inner = self._ask(self._request)
             return await self._inner.__aenter__()
@@ -119,8 +118,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
 
     def _disarm(self, error: BaseException | None) -> None:
         """Raises DeadlineExceeded where `error` is the alarm's own cancellation."""
-        self._alarm.set(None)
         try:
-            self._alarm.__exit__(type(error) if error else None, error, None)
+            self._alarm.stop(error)
         except Rang:
             raise DeadlineExceeded("the deadline passed before the answer was complete") from None

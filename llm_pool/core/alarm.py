@@ -39,6 +39,20 @@ class Alarm:
         self._due = False
         self._handle = None if when is None else self._loop.call_at(when, self._ring)
 
+    def start(self, when: float) -> None:
+        """`set` and enter in one, for who waits once; `stop` is the way out."""
+        self._waiting = asyncio.current_task(self._loop)
+        self._cancelling = self._waiting.cancelling() if self._waiting else 0
+        self._handle = self._loop.call_at(when, self._ring)
+
+    def stop(self, error: BaseException | None) -> None:
+        """Leave, with what ended the wait. Raises Rang where that was the alarm's own doing."""
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._rang:
+            self.__exit__(type(error) if error else None, error, None)
+        self._waiting = None
+
     def _ring(self) -> None:
         self._due = True
         if self._waiting is not None:

@@ -54,7 +54,7 @@ class Account:
     ) -> None:
         self.edge = edge
         self.route = route  # a configured template, never the caller's path
-        self.id = request_id if well_formed(request_id) else made()
+        self.id = request_id if request_id and well_formed(request_id) else made()
         trace = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         self.trace_id = trace[1] if trace else ""
         self.started = now()
