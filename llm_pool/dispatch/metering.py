@@ -59,8 +59,10 @@ class _Metered(Mapped):
         deployment = self._gate.deployment
         self._attempt = Attempt(deployment.name, deployment.model, deployment.fallback, self._gate.now())
         self._request.trace.attempts.append(self._attempt)
-        try:
-            return await super().__aenter__()
+        try:  # what `Mapped` does, in one frame less: every call of every provider passes here
+            self._inner = self._then(self._request)
+            self._out = self._map(await self._inner.__aenter__())
+            return self._out
         except BaseException as error:  # whatever ends it is written down
             self._close(error)
             raise

@@ -119,11 +119,13 @@ def _tell(message: pb.InferResponse | pb.Finished, trace: Trace, account: Accoun
 
 def _usage(told: pb.Usage, usage: Usage) -> None:
     told.input_tokens = usage.input
-    told.cache_read_tokens = usage.cache_read
-    told.cache_write_tokens = usage.cache_write
     told.output_tokens = usage.output
-    told.reasoning_tokens = usage.reasoning
-    told.estimated = usage.estimated
+    if usage.cache_read or usage.cache_write or usage.reasoning:
+        told.cache_read_tokens = usage.cache_read
+        told.cache_write_tokens = usage.cache_write
+        told.reasoning_tokens = usage.reasoning
+    if usage.estimated:
+        told.estimated = True
 
 
 def _duration(told: Duration, milliseconds: float | None) -> None:
