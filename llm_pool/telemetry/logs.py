@@ -198,5 +198,6 @@ def configure(settings: Telemetry) -> None:
 
 
 def _word(value: object) -> str:
+    """One word; what is none, or could make the terminal do something, as Python would write it."""
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return text if text and not any(character.isspace() for character in text) else repr(text)
+    return text if text and text.isprintable() and " " not in text else repr(text)

@@ -13,6 +13,7 @@ from llm_pool.core.errors import InvalidRequest, PoolError
 from llm_pool.edges.account import Account
 from llm_pool.edges.http.guard import refused
 from llm_pool.edges.status import internal
+from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,6 +94,7 @@ class _Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun: it cannot become an error any more")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # not the caller's: something failed outside of the guard
-            log.error("unexpected error", exc_info=exc)
-            return _malformed(internal(), self._pool)
+            response = _malformed(internal(), self._pool)
+            log.error("unexpected error", exc_info=exc, extra=fields(request_id=response.headers["x-request-id"]))
+            return response
         return _malformed(InvalidRequest("this is not well-formed HTTP"), self._pool)
