@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from llm_pool.config.load import Loaded
+    from llm_pool.config.prompts import Prompt
     from llm_pool.config.settings import ProviderTable, Settings
     from llm_pool.core.ports.provider import Provider
 
@@ -57,6 +58,7 @@ async def running(
         yield composed(
             settings,
             version=loaded.version,
+            prompts=loaded.prompts,
             built=built,
             health=health,
             metrics=metrics,
@@ -69,6 +71,7 @@ def composed(
     settings: Settings,
     *,
     version: str,
+    prompts: Mapping[str, Prompt] | None = None,
     built: Mapping[str, Provider],
     health: HealthBoard,
     metrics: Metrics,
@@ -76,14 +79,14 @@ def composed(
     random: Random,
 ) -> Pool:
     """The pool over these providers, on the running loop: everything that a request passes, in one list."""
-    catalog = Catalog.of(settings)
-    configured = deployments(settings, built)
+    catalog = Catalog.of(settings, prompts)
+    configured = deployments(settings, catalog, built)
     router = Router(configured, health=health.of, random=random)
     attempts = Attempts(router, metrics, line=lines(metrics, now=now, configured=configured))
     ask = nested(
         [
             Recording(metrics, now=now),
-            Preparing(settings, catalog, version=version),
+            Preparing(catalog, version=version),
             Chosen({"fastest": Fastest()}),
         ],
         attempts.ask,
@@ -116,21 +119,25 @@ def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
                 keep_alive=table.keep_alive,
                 preload=table.preload,
             )
+        case "builtin":
+            from llm_pool.providers.builtin.client import Builtin
+            return Builtin(models=table.served)
         case "sim":
             return Simulated(table.sim, provider=table.prefix, models=table.served)
         case _:
             assert_never(table.driver)
 
 
-def deployments(settings: Settings, built: Mapping[str, Provider]) -> list[Deployment]:
+def deployments(settings: Settings, catalog: Catalog, built: Mapping[str, Provider]) -> list[Deployment]:
     """One deployment for each model of each table."""
+    tasks = {table.name: _tasks_of(table, catalog) for table in settings.providers}
     return [
         Deployment(
             name=table.name,
             model=f"{table.prefix}/{upstream}",
             upstream=upstream,
             provider=built[table.name],
-            tasks=frozenset(table.tasks),
+            tasks=tasks[table.name],
             weight=table.weight,
             fallback=table.fallback,
             max_tokens=table.max_tokens,
@@ -139,6 +146,10 @@ def deployments(settings: Settings, built: Mapping[str, Provider]) -> list[Deplo
         for table in settings.providers
         for upstream in table.served
     ]
+
+
+def _tasks_of(table: ProviderTable, catalog: Catalog) -> frozenset[str]:
+    return frozenset(task.name for task in catalog.tasks.values() if table.name in task.providers)
 
 
 @asynccontextmanager

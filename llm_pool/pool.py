@@ -65,16 +65,14 @@ class Pool:
 
         A table that passes any model on serves none by itself: somebody has to name one.
         """
-        usable = [
-            table
+        usable = {
+            table.name
             for table in self.settings.providers
             if "*" not in table.served
             and self.health.of(table.name).state != "unhealthy"
             and (fallbacks or not table.fallback)
-        ]
-        return sorted(
-            task for task in self.catalog.tasks if not any(not table.tasks or task in table.tasks for table in usable)
-        )
+        }
+        return [task.name for task in self.catalog.tasks.values() if usable.isdisjoint(task.providers)]
 
 
 class HealthBoard(Protocol):

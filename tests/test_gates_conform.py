@@ -44,12 +44,12 @@ def now() -> float:
 
 
 def deployment(provider: Scripted, name: str = "a") -> Deployment:
-    return Deployment(name=name, model="sim/m", upstream="m", provider=provider)
+    return Deployment(name=name, model="sim/m", upstream="m", provider=provider, tasks=frozenset({"chat"}))
 
 
 GATES: dict[str, Callable[[Metrics], Gate]] = {
     "recording": lambda metrics: Recording(metrics, now=now),
-    "preparing": lambda _: Preparing(SETTINGS, Catalog.of(SETTINGS), version="v"),
+    "preparing": lambda _: Preparing(Catalog.of(SETTINGS), version="v"),
     "chosen": lambda _: Chosen({"fastest": Fastest()}),
     "fastest": lambda _: Fastest(),
     "metering": lambda metrics: Metering(deployment(Scripted()), metrics, now=now),

@@ -328,10 +328,10 @@ async def test_a_named_model_is_never_replaced_by_another_model(opening: Opening
 
 
 async def test_a_task_goes_to_the_deployments_that_take_it(opening: Opening) -> None:
-    only = GOOD.replace("[providers.sim]", 'tasks = ["judge"]\n[providers.sim]')
+    only = GOOD.replace("[providers.sim]", 'tasks = ["poem"]\n[providers.sim]')
     pool = await opening(only + FALLBACK.replace("fallback = true", 'tasks = ["chat"]'))
 
-    assert (await pool.infer(ask(pool, task="judge"))).provider == "good"
+    assert (await pool.infer(ask(pool, task="poem"))).provider == "good"
     assert (await pool.infer(ask(pool, task="chat"))).provider == "last"
 
 

@@ -5,36 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES
+from llm_pool.config.prompts import Ids, Prompt
+from llm_pool.config.schemas import spec_of
+from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, TaskTable
+from llm_pool.core.types import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_pool.config.settings import Settings
+    from llm_pool.config.settings import ProviderTable, Settings
+    from llm_pool.core.types import Spec
 
 DEFAULT_TASK = "chat"
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """One task, with everything that `[tasks.NAME]` and its prompt file say, and the defaults for what they do not."""
+
+    name: str
+    system: str  # the system message; empty: none
+    spec: Spec | None
+    ids: Ids
+    sampling: Sampling
+    strategy: str
+    providers: tuple[str, ...]  # the names of the [[providers]] that serve it, fallbacks included
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
-    tasks: frozenset[str]
+    tasks: Mapping[str, Task]
     models: tuple[str, ...]  # public ids, `<provider>/<model>`, in the order of the file, each once
     wildcards: frozenset[str]  # first parts of ids whose provider serves any model by name
     strategies: tuple[str, ...]
-    default_strategy: str
-    strategy_by_task: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        ensemble, providers = settings.ensemble, settings.providers
+    def of(cls, settings: Settings, prompts: Mapping[str, Prompt] | None = None) -> Self:
+        """`prompts` by task, as `load` found them."""
+        found = prompts or {}
+        providers = settings.providers
         named = [f"{table.prefix}/{model}" for table in providers for model in table.served if model != "*"]
+        names = sorted(task_names(settings).union(found))
         return cls(
-            tasks=frozenset({DEFAULT_TASK, *ensemble.strategy_by_task}.union(*(table.tasks for table in providers))),
+            tasks={name: _task(name, settings, found.get(name, Prompt())) for name in names},
             models=tuple(dict.fromkeys(named)),
             wildcards=frozenset(table.prefix for table in providers if "*" in table.served),
             strategies=STRATEGIES,
-            default_strategy=ensemble.default_strategy,
-            strategy_by_task=dict(ensemble.strategy_by_task),
         )
 
     def knows(self, model: str) -> bool:
@@ -42,11 +58,38 @@ class Catalog:
         prefix, _, rest = model.partition("/")
         return model in self.models or (bool(rest) and prefix in self.wildcards)
 
-    def strategy_for(self, task: str) -> str:
-        return self.strategy_by_task.get(task, self.default_strategy)
-
     @property
     def model_ids(self) -> list[str]:
         """Everything that may be named as `model`: the models, then `pool/<strategy>`, then `task/<task>`."""
         strategies = [f"pool/{strategy}" for strategy in ACTIVE_STRATEGIES]
-        return [*self.models, *strategies, *(f"task/{task}" for task in sorted(self.tasks))]
+        return [*self.models, *strategies, *(f"task/{task}" for task in self.tasks)]
+
+
+def task_names(settings: Settings) -> set[str]:
+    """Every task that a configuration names."""
+    ensemble = settings.ensemble.strategy_by_task
+    return {DEFAULT_TASK, *ensemble, *settings.tasks}.union(*(table.tasks for table in settings.providers))
+
+
+def _task(name: str, settings: Settings, prompt: Prompt) -> Task:
+    table, head = settings.tasks.get(name) or TaskTable(), prompt.head
+    ensemble = settings.ensemble
+    temperature = head.temperature if table.temperature is None else table.temperature
+    return Task(
+        name=name,
+        system=prompt.system,
+        spec=prompt.spec if table.answer is None else spec_of(table.answer),
+        ids=head.ids if table.answer is None else Ids(),
+        sampling=Sampling(
+            max_tokens=table.max_tokens or head.max_tokens or settings.qos.max_tokens_default, temperature=temperature
+        ),
+        strategy=table.strategy or ensemble.strategy_by_task.get(name, ensemble.default_strategy),
+        providers=tuple(each.name for each in settings.providers if _serves(each, name, table)),
+    )
+
+
+def _serves(provider: ProviderTable, task: str, table: TaskTable) -> bool:
+    """Who serves a task is said by the task, or else by the providers. The fallback tier stands behind both."""
+    if table.providers is not None and not provider.fallback:
+        return provider.name in table.providers
+    return not provider.tasks or task in provider.tasks

@@ -87,8 +87,10 @@ def overridable(field: FieldInfo) -> bool:
 def _target(name: str, value: str) -> KeyPath | str | None:
     """The path that a variable names; what is wrong with it; None where it is not ours."""
     rest = name.removeprefix(PREFIX)
-    if rest.startswith("PROVIDERS_"):
-        return "[[providers]] are set in the file only"
+    if rest.startswith(("PROVIDERS_", "TASKS_")):
+        if _injected(rest, value):
+            return None
+        return f"{'[[providers]]' if rest.startswith('P') else '[tasks.NAME]'} are set in the file only"
     for section, table in sections().items():
         if not rest.startswith(f"{section.upper()}_"):
             continue
@@ -96,11 +98,15 @@ def _target(name: str, value: str) -> KeyPath | str | None:
         if key in keys_of(table):
             settable = overridable(keys_of(table)[key])
             return (section, key) if settable else f"{section}.{key} is a table, set in the file only"
-        if _INJECTED.fullmatch(rest) or (rest.endswith("_PORT") and _INJECTED_ADDRESS.match(value)):
+        if _injected(rest, value):
             return None
         known = {other for other, field in keys_of(table).items() if overridable(field)}
         return no_such_key(known, key, f"[{section}]")
     return None
+
+
+def _injected(rest: str, value: str) -> bool:
+    return bool(_INJECTED.fullmatch(rest) or (rest.endswith("_PORT") and _INJECTED_ADDRESS.match(value)))
 
 
 def _field(path: KeyPath) -> FieldInfo:

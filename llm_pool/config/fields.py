@@ -26,41 +26,54 @@ def plain(annotation: Any) -> Any:
     return annotation
 
 
+# Sections whose tables have names of the user's own: an array of tables, and a table of tables.
+OWN_NAMES = ("providers", "tasks")
+
+
 def keys_of(table: type[BaseModel] | None = None) -> Mapping[str, FieldInfo]:
-    return (table or Settings).model_fields
+    """The keys of a table as a file writes them."""
+    return {field.alias or name: field for name, field in (table or Settings).model_fields.items()}
+
+
+def values_of(table: BaseModel) -> Mapping[str, Any]:
+    """The value of each key."""
+    return {field.alias or name: getattr(table, name) for name, field in type(table).model_fields.items()}
 
 
 def table_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The table that this key holds, alone or in a list; None for a plain value."""
+    """The table that this key holds, alone, in a list or by name; None for a plain value."""
     kind = plain(field.annotation)
-    if get_origin(kind) is list:
-        kind = plain(get_args(kind)[0])
+    if get_origin(kind) in {list, dict}:
+        kind = plain(get_args(kind)[-1])
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def sections() -> dict[str, type[BaseModel]]:
-    """Every section by name, in the order of the file, without `[[providers]]`."""
-    found = {name: table_of(field) for name, field in keys_of().items() if name != "providers"}
+    """Every section by name, in the order of the file, without `[[providers]]` and `[tasks.NAME]`."""
+    found = {name: table_of(field) for name, field in keys_of().items() if name not in OWN_NAMES}
     return {name: table for name, table in found.items() if table}
 
 
 def table_at(path: KeyPath) -> type[BaseModel] | None:
     """The declared table at this path; None where there is none, or only free keys (`strategy_by_task`)."""
     table: type[BaseModel] | None = Settings
-    for part in path:
+    parts = iter(path)
+    for part in parts:
         if isinstance(part, int):
             continue
         field = keys_of(table).get(part)
         table = table_of(field) if field else None
-        if table is None:
+        if field is None or table is None:
             return None
+        if get_origin(plain(field.annotation)) is dict:
+            next(parts, None)  # the table's own name
     return table
 
 
 def has_free_keys(field: FieldInfo) -> bool:
     """Whether this key holds a table whose keys are the user's own words (`strategy_by_task`, `extra_headers`)."""
     kind = plain(field.annotation)
-    return get_origin(kind) is dict and get_args(kind)[1] is not Any
+    return get_origin(kind) is dict and get_args(kind)[1] is not Any and table_of(field) is None
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Load `llm-pool.toml`, lay the environment over it, and say for every value where it came from.
+"""Load `llm-pool.toml` and its prompts, lay the environment over it, and say for every value where it came from.
 
-A plain function that reads one file: the watcher calls it in a thread, off the event loop.
+A plain function that reads a few files: the watcher calls it in a thread, off the event loop.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from llm_pool.config import environment
-from llm_pool.config.fields import has_free_keys, keys_of, pending, table_of
+from llm_pool.config.catalog import task_names
+from llm_pool.config.fields import has_free_keys, keys_of, pending, sections, table_of, values_of
 from llm_pool.config.locate import absurd, lines
 from llm_pool.config.problems import ConfigError, Sources, problems_of
+from llm_pool.config.prompts import BUILT_IN, FOLDER, Prompt, file_of, parsed
+from llm_pool.config.schemas import spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
 from llm_pool.core.errors import shown
 
@@ -37,6 +40,7 @@ MOST_BYTES = 256 * 1024
 # In an installed wheel the default file lies inside the package, in a checkout beside it.
 _PACKAGE = Path(__file__).parents[1]
 PACKAGED = (_PACKAGE / FILE, _PACKAGE.parent / FILE)
+PACKAGED_PROMPTS = (_PACKAGE / FOLDER, _PACKAGE.parent / FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,10 @@ class Loaded:
     """One configuration, checked, with its provenance."""
 
     settings: Settings
+    prompts: Mapping[str, Prompt]  # by task
     path: Path  # absolute
-    version: str  # the first 12 hex digits of the SHA-256 of the file
+    folders: tuple[Path, ...]  # where files that belong to it lie, or would be looked for
+    version: str  # the first 12 hex digits of a SHA-256 over the file and the prompts
     origins: Mapping[str, str]  # "server.http_addr" -> "default" | "llm-pool.toml:12" | "environment NAME"
     pending: tuple[tuple[str, str], ...]  # keys that somebody set and that are not active yet, with their origin
     ignored: tuple[str, ...]  # environment variables that begin with LLM_POOL_ and are not ours
@@ -66,15 +72,58 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         problems = problems_of(error.errors(include_url=False), sources)
     if problems := problems + found.problems:
         raise ConfigError(*problems)
+    _refuse_schemas(settings, sources)
+    home = chosen.absolute().parent
+    files = _prompt_files(settings, home, sources)
+    contents = {task: _read(file) for task, file in files.items()}
     origins = tuple(_origins(settings, sources))
     return Loaded(
         settings=settings,
+        prompts={task: parsed(contents[task], _called(file, home)) for task, file in files.items()},
         path=chosen.absolute(),
-        version=hashlib.sha256(content).hexdigest()[:12],
+        folders=tuple(dict.fromkeys([home, home / FOLDER, *(file.parent for file in files.values())])),
+        version=_version(content, contents),
         origins=MappingProxyType({sources.dotted(path): origin for path, origin in origins}),
         pending=tuple((sources.dotted(path), origin) for path, origin in origins if _waits(path, origin, settings)),
         ignored=found.ignored,
     )
+
+
+def _prompt_files(settings: Settings, home: Path, sources: Sources) -> dict[str, Path]:
+    """The prompt file of each task that has one. Raises ConfigError for one that is named and is not there."""
+    files: dict[str, Path] = {}
+    for task in sorted(task_names(settings).union(BUILT_IN)):
+        table = settings.tasks.get(task)
+        if table is None or table.prompt is None:
+            if file := file_of(task, [home / FOLDER, *PACKAGED_PROMPTS]):
+                files[task] = file
+            continue
+        files[task] = home / table.prompt
+        if not files[task].is_file():
+            where = sources.where(("tasks", task, "prompt"))
+            raise ConfigError(f"{where}: tasks.{task}.prompt: {shown(table.prompt, 200)}: no such file")
+    return files
+
+
+def _refuse_schemas(settings: Settings, sources: Sources) -> None:
+    for task, table in settings.tasks.items():
+        try:
+            spec_of(table.answer or {})
+        except ValueError as error:
+            raise ConfigError(f"{sources.where(('tasks', task, 'schema'))}: tasks.{task}.schema: {error}") from None
+
+
+def _called(file: Path, home: Path) -> str:
+    """How messages call a file: as seen from the configuration where it lies below it."""
+    return shown(str(file.relative_to(home) if file.is_relative_to(home) else file), 200)
+
+
+def _version(content: bytes, prompts: Mapping[str, bytes]) -> str:
+    total = hashlib.sha256(content)
+    for task, prompt in sorted(prompts.items()):
+        total.update(b"\0%b\0%d\0" % (task.encode(), len(prompt)))
+        total.update(prompt)
+    return total.hexdigest()[:12]
 
 
 def choose(
@@ -95,7 +144,7 @@ def choose(
     raise ConfigError(f"no {FILE} in this directory; name the file with --config or {environment.CONFIG}")
 
 
-def _read(path: Path, named_by: str) -> bytes:
+def _read(path: Path, named_by: str = "") -> bytes:
     start = f"environment {named_by}: " if named_by else ""
     start += shown(str(path), 200)
     try:
@@ -165,17 +214,19 @@ def _names(providers: object) -> tuple[str | None, ...]:
 
 
 def _origins(settings: Settings, sources: Sources) -> Iterator[tuple[KeyPath, str]]:
-    for section in keys_of():
-        if section != "providers":
-            yield from _table_origins(getattr(settings, section), (section,), sources)
+    for section in sections():
+        yield from _table_origins(getattr(settings, section), (section,), sources)
+    for name, task in settings.tasks.items():
+        yield from _table_origins(task, ("tasks", name), sources)
     for index, table in enumerate(settings.providers):
         yield from _table_origins(table, ("providers", index), sources)
 
 
 def _table_origins(table: BaseModel, above: KeyPath, sources: Sources) -> Iterator[tuple[KeyPath, str]]:
+    values = values_of(table)
     for key, field in keys_of(type(table)).items():
         path: KeyPath = (*above, key)
-        value = getattr(table, key)
+        value = values[key]
         if table_of(field):
             yield from _table_origins(value, path, sources)
         elif has_free_keys(field) and value:
@@ -193,6 +244,8 @@ def _waits(path: KeyPath, origin: str, settings: Settings) -> bool:
             return settings.ensemble.default_strategy not in ACTIVE_STRATEGIES
         case ("ensemble", "strategy_by_task", str(task)):
             return settings.ensemble.strategy_by_task[task] not in ACTIVE_STRATEGIES
+        case ("tasks", str(task), "strategy"):
+            return settings.tasks[task].strategy not in ACTIVE_STRATEGIES
         case ("providers", int(), str(key)) | (str(), str(key)):
             return pending(str(path[0]), key)
         case _:

@@ -134,7 +134,7 @@ def value_shown(value: object) -> str:
 
 def _path(error: ErrorDetails, sources: Sources) -> KeyPath:
     """The key at fault. Of several that conflict: the one from the environment, else the first that is set."""
-    path = tuple(error["loc"])
+    path = tuple(part for part in error["loc"] if part != "[key]")  # pydantic's word for a name that is wrong
     conflict = error.get("ctx", {}).get("error")
     if not isinstance(conflict, Conflict):
         return path

@@ -10,7 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from llm_pool.config.environment import CONFIG, KNOWN_NAMES, OLLAMA_API_KEY, OLLAMA_HOST, overridable, variable_of
 from llm_pool.config.fields import choices, keys_of, pending, plain, sections, table_of
-from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, ProviderTable
+from llm_pool.config.prompts import BUILT_IN
+from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, ProviderTable, TaskTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ def markdown() -> str:
     for name, table in sections().items():
         parts.append(f"## [{name}]\n\n{table.__doc__}\n")
         parts.append(_rows(name, table, with_variables=True))
+    parts.append(f"## [tasks.NAME]\n\n{_TASKS}")
+    parts.append(_rows("tasks", TaskTable, with_variables=False))
     parts.append(f"## [[providers]]\n\n{_PROVIDERS}")
     parts.append(_rows("providers", ProviderTable, with_variables=False))
     for key, field in keys_of(ProviderTable).items():
@@ -127,6 +130,11 @@ by every user of the machine, unless it lies under `/run/secrets` or `/var/run/s
 
 Strategies: {_listed(STRATEGIES)}.
 Built so far: {_listed(ACTIVE_STRATEGIES)}; until another is built, `fastest` answers in its place and says so.
+"""
+
+_TASKS = f"""What can be asked for. {", ".join(f"`{task}`" for task in BUILT_IN)} are always there; a table changes what it
+names of one of them, and a table with another name makes a task of your own. [tasks.md](tasks.md) shows how a prompt
+file is written, and how each of the seven is asked. These tables are set in the file only.
 """
 
 _PROVIDERS = """One table for each deployment: a model, or several, at one address. Callers ask for it as

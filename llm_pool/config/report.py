@@ -10,7 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from llm_pool.config.environment import OLLAMA_URL
-from llm_pool.config.fields import keys_of
+from llm_pool.config.fields import keys_of, values_of
 from llm_pool.core.errors import shown
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from llm_pool.config.load import Loaded
-    from llm_pool.config.settings import ProviderTable
+    from llm_pool.config.settings import ProviderTable, TaskTable
 
 _LIST_WIDTH = 58  # a longer list is broken over lines
 _VALUE_WIDTH = 34  # origins are aligned after values up to this wide
@@ -38,6 +38,11 @@ def report(loaded: Loaded) -> str:
                 _table(f"[[providers]] {table.name}", _provider_rows(table, loaded.origins))
                 for table in settings.providers
             ]
+        elif section == "tasks":
+            parts += [
+                _table(f"[tasks.{name}]", _task_rows(table, name, loaded.origins))
+                for name, table in settings.tasks.items()
+            ]
         else:
             parts.append(_table(f"[{section}]", _rows(getattr(settings, section), section, loaded.origins)))
     parts += _pending(loaded)
@@ -47,7 +52,7 @@ def report(loaded: Loaded) -> str:
 
 
 def _pending(loaded: Loaded) -> Iterator[str]:
-    strategies = [row for row in loaded.pending if row[0].startswith("ensemble.")]
+    strategies = [row for row in loaded.pending if row[0].startswith(("ensemble.", "tasks."))]
     others = [row for row in loaded.pending if row not in strategies]
     for heading, rows in (
         ("not active yet:", others),
@@ -59,8 +64,7 @@ def _pending(loaded: Loaded) -> Iterator[str]:
 
 
 def _rows(table: BaseModel, above: str, origins: Mapping[str, str], inner: str = "") -> Iterator[Row]:
-    for key in keys_of(type(table)):
-        value = getattr(table, key)
+    for key, value in values_of(table).items():
         dotted = f"{above}.{inner}{key}"
         if dotted in origins:
             if value is not None:
@@ -71,6 +75,10 @@ def _rows(table: BaseModel, above: str, origins: Mapping[str, str], inner: str =
                 yield f"{inner}{key}.{shown(name)}", text, origins[f"{dotted}.{shown(name)}"]
         else:
             yield from _rows(value, above, origins, f"{inner}{key}.")
+
+
+def _task_rows(table: TaskTable, name: str, origins: Mapping[str, str]) -> Iterator[Row]:
+    return (row for row in _rows(table, f"tasks.{name}", origins) if row[2] != "default")
 
 
 def _provider_rows(table: ProviderTable, origins: Mapping[str, str]) -> Iterator[Row]:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from llm_pool.core.errors import nearest, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 STRATEGIES = ("fastest", "voting", "weighted", "consensus", "judge", "council", "cascade", "flow")
 ACTIVE_STRATEGIES = ("fastest",)
@@ -153,6 +156,24 @@ class Ensemble(Section):
     strategy_by_task: dict[str, Strategy] = Field(default_factory=dict, description="task -> strategy")
 
 
+class TaskTable(Section):
+    """One `[tasks.NAME]` table: a task of your own, or what is to be different about one that is there."""
+
+    prompt: Filled | None = Field(
+        None,
+        description="file of its prompt; a relative path begins at this file's directory; default: prompts/NAME.md",
+    )
+    answer: dict[str, Any] | None = Field(
+        None, alias="schema", description="JSON Schema that answers must fit; default: the one in the prompt's file"
+    )
+    strategy: Strategy | None = Field(None, description="how its answers are found; default: ensemble.default_strategy")
+    providers: list[Filled] | None = Field(
+        None, min_length=1, description="names of the [[providers]] that it is for; default: those whose tasks name it"
+    )
+    max_tokens: Positive | None = Field(None, description="max_tokens of a request that names none")
+    temperature: float | None = Field(None, ge=0, le=2, description="temperature of a request that names none")
+
+
 class Breaker(Section):
     """When to stop asking a deployment that keeps failing."""
 
@@ -229,7 +250,7 @@ class ProviderTable(Section):
     """One `[[providers]]` table: a deployment."""
 
     name: Name = Field(description="unique; shown in /health")
-    driver: Literal["ollama", "sim"] = Field(description="which wire it speaks")
+    driver: Literal["ollama", "builtin", "sim"] = Field(description="which wire it speaks")
     provider: Name | None = Field(None, description="first part of its public model ids; default: the driver")
     base_url: str | None = Field(None, description="where it listens; default: the driver's usual address")
     model: str | None = Field(None, min_length=1, description="the one model it serves")
@@ -305,6 +326,7 @@ class Settings(Section):
     auth: Auth = Auth()
     qos: Qos = Qos()
     ensemble: Ensemble = Ensemble()
+    tasks: dict[Name, TaskTable] = Field(default_factory=dict)
     breaker: Breaker = Breaker()
     cache: Cache = Cache()
     providers: list[ProviderTable] = Field(default_factory=list)
@@ -312,7 +334,7 @@ class Settings(Section):
     telemetry: Telemetry = Telemetry()
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
+    def _names_are_known(self) -> Self:
         seen: set[str] = set()
         for index, table in enumerate(self.providers):
             if table.name in seen:
@@ -320,10 +342,22 @@ class Settings(Section):
             seen.add(table.name)
         if not self.providers:
             raise ValueError("no [[providers]] table: nobody could answer")
-        judge = self.judge.model_provider
-        if judge and judge not in seen:
-            near = nearest(judge, seen)
-            hint = f'; did you mean "{near}"?' if near else ""
-            unknown = f'judge.model_provider names no [[providers]] table: "{shown(judge)}"{hint}'
-            raise Conflict(unknown, ("judge", "model_provider"))
+        if judge := self.judge.model_provider:
+            _refuse_unknown(judge, seen, ("judge", "model_provider"))
+        for name, task in self.tasks.items():
+            for index, provider in enumerate(task.providers or ()):
+                _refuse_unknown(provider, seen, ("tasks", name, "providers", index))
+            elsewhere = self.ensemble.strategy_by_task.get(name)
+            if task.strategy and elsewhere and task.strategy != elsewhere:
+                both = f'ensemble.strategy_by_task says "{elsewhere}" for {name}, tasks.{name} says "{task.strategy}"'
+                raise Conflict(both, ("tasks", name, "strategy"))
         return self
+
+
+def _refuse_unknown(name: str, tables: Collection[str], at: tuple[str | int, ...]) -> None:
+    """Raises Conflict where no `[[providers]]` table has this name."""
+    if name not in tables:
+        near = nearest(name, tables)
+        hint = f'; did you mean "{near}"?' if near else ""
+        key = ".".join(str(part) for part in at if isinstance(part, str))
+        raise Conflict(f'{key} names no [[providers]] table: "{shown(name)}"{hint}', at)

@@ -160,6 +160,12 @@ class StreamBroken(ProviderError):
     reason = "STREAM_BROKEN"
 
 
+class InvalidOutput(ProviderError):
+    """It answered, and the answer is not what the task's schema says."""
+
+    reason = "INVALID_OUTPUT"
+
+
 class AllProvidersFailed(ProviderError):
     """Every candidate was asked and none answered. `details` name each one's reason."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llm_pool.core.trace import Trace
 
@@ -87,12 +87,20 @@ class Caller:
     project: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What an answer must be: one JSON value that fits `schema`. `problem` says what is wrong with one, "" nothing."""
+
+    schema: Mapping[str, Any]
+    problem: Callable[[object], str]
+
+
 @dataclass(frozen=True)  # no slots: `replace` copies the whole of it at once
 class Request:
     """One question to the pool. Change makes a copy; only `trace` is shared and written to.
 
     `deadline` is an absolute instant of `loop.time()`. `whole` says that nothing is delivered before everything
-    is there, which lets a line that drops half-way be asked again elsewhere.
+    is there, which lets a line that drops half-way be asked again elsewhere. With a `spec` it always is.
     """
 
     id: str
@@ -104,6 +112,7 @@ class Request:
     strategy: str | None = None
     sampling: Sampling = NOTHING_SAID
     caller: Caller = Caller()
+    spec: Spec | None = None
     whole: bool = True
     meta: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,7 +2,8 @@
 
 Failover is free and asks each deployment at most once. It ends at the first word: what has spoken is never swapped
 for another voice. A `whole` request is spoken only when everything is there, so it survives a line that drops
-half-way. The fallback tier is asked when every other candidate has failed, and also when none has said a word by
+half-way; and where it has a `spec`, an answer that does not fit is one more failure before the first word, unless it
+can be mended. The fallback tier is asked when every other candidate has failed, and also when none has said a word by
 `FALLBACK_RESERVE` before the deadline.
 """
 
@@ -14,10 +15,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeAlias
 
-from llm_pool.core.errors import AllProvidersFailed, NoProvider, ProviderError
+from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, ProviderError
 from llm_pool.core.streams import Ask, Events
 from llm_pool.core.types import WORDS, Event, Warning, replace
 from llm_pool.dispatch.router import Deployment
+from llm_pool.dispatch.validation import held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +88,10 @@ class _Dependable(AbstractAsyncContextManager[Events]):
                 head.append(event)
                 if not request.whole and isinstance(event, WORDS):
                     break
+            if request.spec is not None:
+                head, done = held(head, request.spec, who=deployment.name)
+                if done:
+                    request.trace.notes.append(f"the answer of {deployment.name} was {done}")
         except BaseException as error:  # whatever ends it: what was entered is left, and told why
             await inner.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -137,10 +143,10 @@ def _summary(request: Request, failures: Sequence[tuple[Deployment, ProviderErro
     if len(failures) == 1:
         return failures[0][1]
     names = [deployment.name for deployment, _ in failures]
-    return AllProvidersFailed(
-        f"all {len(failures)} providers failed",
-        details={
-            each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": error.reason
-            for each, error in failures
-        },
-    )
+    details = {
+        each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": error.reason
+        for each, error in failures
+    }
+    if any(isinstance(error, InvalidOutput) for _, error in failures):
+        return InvalidOutput(f"no answer fits the schema of task {request.task}", details=details)
+    return AllProvidersFailed(f"all {len(failures)} providers failed", details=details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
-from llm_pool.core.errors import ProviderError
+from llm_pool.core.errors import InvalidOutput, ProviderError
 from llm_pool.core.outcome import OK, outcome_of
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.trace import Attempt
@@ -57,6 +57,7 @@ class _Metered(Mapped):
 
     async def __aenter__(self) -> Events:
         deployment = self._gate.deployment
+        self._gate.metrics.asked[deployment.name] += 1
         self._attempt = Attempt(deployment.name, deployment.model, deployment.fallback, self._gate.now())
         self._request.trace.attempts.append(self._attempt)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
@@ -105,22 +106,23 @@ class _Metered(Mapped):
             self._close(error)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the attempt, unless `Finished` has."""
+        """Close the attempt, unless `Finished` has: then all that can be wrong yet is what the answer says."""
         attempt = self._attempt
-        if attempt.ended is not None:
-            return
-        error = self._error or error
-        late = asyncio.get_running_loop().time() >= self._request.deadline
-        attempt.why = error.message if isinstance(error, ProviderError) else ""
-        if self._said:
-            attempt.usage = self._estimate()
-        self._end(outcome_of(error, answered=False, late=late))
+        if attempt.ended is None:
+            error = self._error or error
+            late = asyncio.get_running_loop().time() >= self._request.deadline
+            attempt.why = error.message if isinstance(error, ProviderError) else ""
+            if self._said:
+                attempt.usage = self._estimate()
+            self._end(outcome_of(error, answered=False, late=late))
+        elif isinstance(error, InvalidOutput):
+            attempt.outcome, attempt.why = error.reason, error.message
+        self._gate.metrics.asked[attempt.deployment] -= 1
+        self._gate.metrics.attempt_ended(attempt)
 
     def _end(self, outcome: str) -> None:
-        attempt = self._attempt
-        attempt.ended = self._gate.now()
-        attempt.outcome = outcome
-        self._gate.metrics.attempt_ended(attempt)
+        self._attempt.ended = self._gate.now()
+        self._attempt.outcome = outcome
 
     def _estimate(self) -> Usage:
         asked = sum(

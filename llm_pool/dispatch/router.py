@@ -20,7 +20,8 @@ ANY = "*"
 class Deployment:
     """One model of one `[[providers]]` table.
 
-    `model` is its public id `provider/model`, `upstream` the provider's own name for it; `timeout` is in seconds.
+    `model` is its public id `provider/model`, `upstream` the provider's own name for it, `tasks` are those it is asked
+    for without being named; `timeout` is in seconds.
     """
 
     name: str
@@ -32,9 +33,6 @@ class Deployment:
     fallback: bool = False
     max_tokens: int | None = None
     timeout: float | None = None
-
-    def serves(self, task: str) -> bool:
-        return not self.tasks or task in self.tasks
 
 
 class Router:
@@ -67,7 +65,7 @@ class Router:
             return self._ordered(self._named(request.model))
         serving = self._by_task.get(request.task)
         if serving is None:  # task names are configured ones, so this stays small
-            serving = [deployment for deployment in self._balanced if deployment.serves(request.task)]
+            serving = [deployment for deployment in self._balanced if request.task in deployment.tasks]
             self._by_task[request.task] = serving
         return self._ordered(serving)
 

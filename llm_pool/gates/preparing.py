@@ -1,4 +1,4 @@
-"""Resolve what a request left open - task, strategy, defaults - all from one configuration snapshot."""
+"""Resolve what a request left open - task, prompt, answer schema, strategy, defaults - all from one configuration."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from llm_pool.config.catalog import DEFAULT_TASK
+from llm_pool.config.schemas import narrowed, spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES
+from llm_pool.core import candidates
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
-from llm_pool.core.types import NOTHING_SAID, Sampling, replace
+from llm_pool.core.types import NOTHING_SAID, Message, Text, replace
 
 if TYPE_CHECKING:
-    from llm_pool.config.catalog import Catalog
-    from llm_pool.config.settings import Settings
+    from llm_pool.config.catalog import Catalog, Task
     from llm_pool.core.streams import Answering, Ask
-    from llm_pool.core.types import Request
+    from llm_pool.core.types import Request, Sampling, Spec
 
 
 class Preparing:
-    def __init__(self, settings: Settings, catalog: Catalog, *, version: str) -> None:
-        self._max_tokens = settings.qos.max_tokens_default
-        self._unsaid = Sampling(max_tokens=self._max_tokens)
+    def __init__(self, catalog: Catalog, *, version: str) -> None:
         self._catalog = catalog
         self._version = version
+        self._systems = {task.name: Message.of("system", task.system) for task in catalog.tasks.values() if task.system}
 
     def open(self, request: Request, then: Ask) -> Answering:
         """Raises UnknownTask, UnknownModel, InvalidRequest."""
@@ -30,20 +30,34 @@ class Preparing:
 
     def _prepared(self, request: Request) -> Request:
         request = self._unaliased(request)
-        if request.task not in self._catalog.tasks:
+        task = self._catalog.tasks.get(request.task)
+        if task is None:
             raise UnknownTask("task", request.task, self._catalog.tasks)
         if request.model is not None and not self._catalog.knows(request.model):
             raise UnknownModel("model", request.model, self._catalog.model_ids)
-        strategy = self._strategy(request)
+        strategy = self._strategy(request, task)
         request.trace.task = request.task
         request.trace.strategy = strategy
         request.trace.config_version = self._version
-        sampling = request.sampling
-        if sampling is NOTHING_SAID:
-            sampling = self._unsaid
-        elif sampling.max_tokens is None:
-            sampling = dataclasses.replace(sampling, max_tokens=self._max_tokens)
-        return replace(request, strategy=strategy, sampling=sampling)
+        spec = None if task.spec is None else _spec(task, task.spec, request)
+        return replace(
+            request,
+            messages=self._messages(request, task),
+            strategy=strategy,
+            sampling=_sampling(request.sampling, task.sampling),
+            spec=spec,
+            # An answer that may turn out not to fit must not have been begun.
+            whole=request.whole or spec is not None,
+        )
+
+    def _messages(self, request: Request, task: Task) -> tuple[Message, ...]:
+        """The task's prompt stands before whatever the caller says, untouched by it. Where the answer is free text, a
+        caller who gives a system message has said it already.
+        """
+        system = self._systems.get(task.name)
+        if system is None or (task.spec is None and any(message.role == "system" for message in request.messages)):
+            return request.messages
+        return (system, *request.messages)
 
     def _unaliased(self, request: Request) -> Request:
         """`pool/<strategy>` and `task/<task>` are model ids too."""
@@ -62,8 +76,8 @@ class Preparing:
             return replace(request, model=None, task=name)
         return request
 
-    def _strategy(self, request: Request) -> str:
-        asked = request.strategy or self._catalog.strategy_for(request.task)
+    def _strategy(self, request: Request, task: Task) -> str:
+        asked = request.strategy or task.strategy
         strategy = asked.casefold()
         if strategy not in self._catalog.strategies:
             unknown = UnknownName("strategy", asked, self._catalog.strategies)
@@ -72,3 +86,32 @@ class Preparing:
             return strategy
         request.trace.notes.append(f"{strategy} is not built yet: answered by fastest")
         return "fastest"
+
+
+def _sampling(said: Sampling, defaults: Sampling) -> Sampling:
+    if said is NOTHING_SAID:
+        return defaults
+    left_open = {
+        field.name: getattr(defaults, field.name)
+        for field in dataclasses.fields(said)
+        if getattr(said, field.name) is None
+    }
+    return dataclasses.replace(said, **left_open)
+
+
+def _spec(task: Task, spec: Spec, request: Request) -> Spec:
+    """The answer's schema, narrowed to the ids of the candidates where the question gives them."""
+    if not (task.ids.each or task.ids.one):
+        return spec
+    question = candidates.read(_question(request))
+    if question is None:
+        return spec
+    return spec_of(narrowed(spec.schema, question.ids, each=task.ids.each, one=task.ids.one))
+
+
+def _question(request: Request) -> str:
+    """What the user said last."""
+    for message in reversed(request.messages):
+        if message.role == "user":
+            return "".join(part.text for part in message.parts if isinstance(part, Text))
+    return ""

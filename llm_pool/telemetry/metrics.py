@@ -73,6 +73,7 @@ class Metrics:
         self._requests: deque[Ended] = deque()
         self._attempts: deque[Attempt] = deque()
         self.in_flight = 0
+        self.asked: defaultdict[str, int] = defaultdict(int)  # calls under way, by deployment
         self.registry = registry = CollectorRegistry()
         registry.register(_Before(self.count))  # the first to be collected
         self.requests = Labelled(

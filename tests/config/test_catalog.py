@@ -12,15 +12,26 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_default_file_knows_the_tasks_and_models_of_the_table() -> None:
-    catalog = Catalog.of(load(REPOSITORY / "llm-pool.toml", {}).settings)
-    assert catalog.tasks == {
+    loaded = load(REPOSITORY / "llm-pool.toml", {})
+    catalog = Catalog.of(loaded.settings, loaded.prompts)
+    assert set(catalog.tasks) == {
         "chat", "expand_queries", "site_tactics", "rerank_candidates", "judge", "recovery_plan", "enrich_metadata",
     }  # fmt: skip
-    assert catalog.models == ("ollama/phi3:mini", "ollama/llama3.1:8b", "ollama/gemma2:9b", "sim/stand-in")
+    assert catalog.models == ("ollama/phi3:mini", "ollama/llama3.1:8b", "ollama/gemma2:9b", "builtin/extractive")
     assert catalog.wildcards == frozenset()
     assert catalog.strategies == STRATEGIES
-    assert catalog.strategy_for("judge") == "judge"
-    assert catalog.strategy_for("chat") == "fastest"
+    routed = {task.name: (task.strategy, task.providers) for task in catalog.tasks.values()}
+    assert routed == {
+        "chat": ("fastest", ("phi3", "llama", "gemma", "builtin")),
+        "expand_queries": ("fastest", ("phi3", "llama", "builtin")),
+        "site_tactics": ("judge", ("llama", "gemma", "builtin")),
+        "rerank_candidates": ("judge", ("llama", "gemma", "builtin")),
+        "judge": ("judge", ("llama", "gemma", "builtin")),
+        "recovery_plan": ("fastest", ("phi3", "llama", "builtin")),
+        "enrich_metadata": ("fastest", ("phi3", "builtin")),
+    }
+    assert all(task.system for task in catalog.tasks.values())
+    assert [name for name, task in catalog.tasks.items() if task.spec is None] == ["chat"]
 
 
 def test_ids_are_unique_and_wildcards_take_any_rest() -> None:
@@ -35,7 +46,7 @@ def test_ids_are_unique_and_wildcards_take_any_rest() -> None:
         })
     )
     assert catalog.models == ("sim/x", "sim/org/y")
-    assert catalog.tasks == {"chat", "t", "only_here"}
-    assert (catalog.strategy_for("t"), catalog.strategy_for("only_here")) == ("voting", "judge")
+    assert set(catalog.tasks) == {"chat", "t", "only_here"}
+    assert (catalog.tasks["t"].strategy, catalog.tasks["only_here"].strategy) == ("voting", "judge")
     assert all(catalog.knows(model) for model in ("sim/x", "sim/org/y", "any/x", "any/org/x"))
     assert not any(catalog.knows(model) for model in ("sim/z", "x", "any", "any/", "ollama/x", "", "/"))

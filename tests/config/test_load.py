@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from pathlib import Path
@@ -33,23 +32,25 @@ def problems(directory: Path, text: str, environ: dict[str, str] | None = None) 
 
 def test_the_default_file_loads_and_says_what_is_not_active_yet() -> None:
     it = load(REPOSITORY / "llm-pool.toml", {})
-    assert [table.name for table in it.settings.providers] == ["phi3", "llama", "gemma", "sim"]
+    assert [table.name for table in it.settings.providers] == ["phi3", "llama", "gemma", "builtin"]
     assert [key for key, _ in it.pending] == [
-        "ensemble.strategy_by_task.site_tactics",
-        "ensemble.strategy_by_task.rerank_candidates",
-        "ensemble.strategy_by_task.judge",
+        "tasks.site_tactics.strategy",
+        "tasks.rerank_candidates.strategy",
+        "tasks.judge.strategy",
     ]
     assert it.ignored == ()
 
 
 def test_the_default_file_with_every_comment_taken_away_changes_no_default(tmp_path: Path) -> None:
-    """What stands behind a `#` is a default, except the examples: [auth], the judge's name and a provider's keys."""
+    """What stands behind a `#` is a default, except the examples: [auth], a task, the judge's name and a provider's."""
     text = (REPOSITORY / "llm-pool.toml").read_text()
-    bare, count = re.subn(r"^# (\[[a-z]+\]$|[a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
+    bare, count = re.subn(r"^# (\[[a-z.]+\]$|[a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
     assert count > 30
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "summarise.md").write_text("Summarise.")
     stated = loaded(tmp_path, bare).settings
     plain = load(REPOSITORY / "llm-pool.toml", {}).settings
-    examples = {"auth": plain.auth, "providers": plain.providers}
+    examples = {"auth": plain.auth, "tasks": plain.tasks, "providers": plain.providers}
     assert stated.judge.model_provider in {table.name for table in plain.providers}
     judge = stated.judge.model_copy(update={"model_provider": ""})
     assert stated.model_copy(update={**examples, "judge": judge}) == plain
@@ -58,7 +59,8 @@ def test_the_default_file_with_every_comment_taken_away_changes_no_default(tmp_p
 def test_version_path_and_origins(tmp_path: Path) -> None:
     text = 'server.http_addr = "127.0.0.1:1"\n' + PROVIDER + "accuracy = 0.5\n"
     it = loaded(tmp_path, text)
-    assert it.version == hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert re.fullmatch("[0-9a-f]{12}", it.version)
+    assert loaded(tmp_path, text).version == it.version != loaded(tmp_path, text + "\n").version
     assert it.path == tmp_path / "llm-pool.toml"
     assert it.origins["server.http_addr"] == "llm-pool.toml:1"
     assert it.origins["server.grpc_addr"] == "default"

@@ -29,7 +29,7 @@ async def prepared(asked: Request) -> Request:
     """What is asked of the next stage."""
     settings = settings_of(TABLES, sections=SECTIONS)
     upstream = Scripted()
-    async with Preparing(settings, Catalog.of(settings), version="v7").open(asked, upstream):
+    async with Preparing(Catalog.of(settings), version="v7").open(asked, upstream):
         return upstream.requests[0]
 
 

@@ -59,6 +59,8 @@ def to_wire(request: Request, *, num_ctx: int | None, keep_alive: str | None) ->
         "temperature": sampling.temperature,
         "num_ctx": num_ctx,
     }
+    if request.spec is not None:
+        body["format"] = dict(request.spec.schema)  # the server then lets the model write nothing else
     return body | _settings(options, keep_alive)
 
 

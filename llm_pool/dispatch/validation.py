@@ -1,0 +1,90 @@
+"""Hold an answer to its schema: take it out of what models wrap around it, mend its JSON once, else refuse it. Pure.
+
+An answer is delivered as the model wrote it, without the fence around it. Only one whose JSON had to be mended is
+written anew. One that was cut off at `max_tokens` is never mended: what would come out is not what the model meant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import orjson
+
+from llm_pool.core.errors import InvalidOutput
+from llm_pool.core.types import Finished, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_pool.core.types import Event, FinishReason, Spec
+
+MENDED_AT_MOST = 64 * 1024  # characters; mending is slow Python, and no honest answer to a schema is longer
+
+# What local models that reason in their text put before the answer.
+_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+_FENCED = re.compile(r"```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+
+
+def held(events: Sequence[Event], spec: Spec, *, who: str) -> tuple[list[Event], str]:
+    """The events of a whole answer with its text in one piece, and what had to be done to it ("" where nothing).
+
+    Raises InvalidOutput, which names `who` answered and no content.
+    """
+    text = "".join([event.text for event in events if isinstance(event, TextDelta)])
+    reason: FinishReason = next((event.reason for event in events if isinstance(event, Finished)), "stop")
+    try:
+        answer, done = fitted(text, spec, reason=reason)
+    except Unfit as error:
+        raise InvalidOutput(f"{who}: {error}") from None
+    others = [event for event in events if not isinstance(event, TextDelta)]
+    end = len(others) - isinstance(others[-1], Finished)
+    return [*others[:end], TextDelta(answer), *others[end:]], done
+
+
+class Unfit(ValueError):
+    """Why an answer is refused."""
+
+
+def fitted(text: str, spec: Spec, *, reason: FinishReason) -> tuple[str, str]:
+    """The JSON text that fits the schema, and what had to be done to get it. Raises Unfit."""
+    bare = text.strip()
+    found = _problem(bare, spec)
+    if found == "":
+        return bare, ""
+    inner = _unwrapped(bare)
+    if inner != bare and (found := _problem(inner, spec)) == "":
+        return inner, "unwrapped"
+    if reason == "length":
+        raise Unfit("the answer was cut off at max_tokens")
+    if found is None and (mended := _mended(inner)) is not None and (found := _problem(mended, spec)) == "":
+        return mended, "mended"
+    raise Unfit("the answer is not JSON" if found is None else f"the answer does not fit its schema: {found}")
+
+
+def _problem(text: str, spec: Spec) -> str | None:
+    """What is wrong with the value of this JSON text, "" where nothing is; None where it is no JSON."""
+    try:
+        return spec.problem(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _unwrapped(text: str) -> str:
+    """Without what a model thought aloud, and without the fence around a block of code."""
+    text = _THOUGHT.sub("", text, count=1).strip()
+    fenced = _FENCED.search(text)
+    return fenced[1].strip() if fenced else text
+
+
+def _mended(text: str) -> str | None:
+    """The one value that a text which is nearly JSON means, as JSON; None where it means none."""
+    if not text or len(text) > MENDED_AT_MOST or not set("{[").intersection(text):
+        return None
+    import json_repair  # noqa: PLC0415 - 5 MB that most pools never need
+
+    try:
+        value = json_repair.loads(text, skip_json_loads=True)
+        return orjson.dumps(value).decode() if isinstance(value, dict | list) else None
+    except (ValueError, TypeError, RecursionError):  # what it makes of garbage may be no JSON either
+        return None
