@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from random import Random
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 from llm_pool.config.catalog import Catalog
 from llm_pool.core import clock
 from llm_pool.core.errors import StartRefused
 from llm_pool.core.streams import nested
+from llm_pool.core.tasks import Tasks
 from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.health import HealthWatch
+from llm_pool.dispatch.kept import Kept, Made
 from llm_pool.dispatch.line import lines
 from llm_pool.dispatch.router import Deployment, Router
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
-from llm_pool.pool import HealthBoard, Pool
+from llm_pool.pool import HealthBoard, Pool, Snapshot
 from llm_pool.providers.ollama.client import DEFAULT_URL, Ollama
 from llm_pool.providers.sim.client import Simulated
 from llm_pool.secrets.references import resolve
@@ -30,11 +32,90 @@ from llm_pool.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
+    from types import TracebackType
 
     from llm_pool.config.load import Loaded
     from llm_pool.config.prompts import Prompt
     from llm_pool.config.settings import ProviderTable, Settings
     from llm_pool.core.ports.provider import Provider
+
+
+class Alive(AbstractAsyncContextManager["Alive"]):
+    """The pool, and everything that it is made of, for the length of the block. `apply` changes its configuration."""
+
+    pool: Pool
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        now: clock.Clock = clock.now,
+        random: Random | None = None,
+    ) -> None:
+        self._first = loaded
+        self._environ = environ
+        self._now = now
+        self._random = random or Random()  # noqa: S311 - it spreads load, it guards nothing
+        self._metrics = Metrics()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Raises StartRefused where a provider cannot be: no key, say."""
+        async with self._stack as stack:
+            self._kept = await stack.enter_async_context(Kept())
+            self._retiring = await stack.enter_async_context(Tasks())
+            self._health = await stack.enter_async_context(HealthWatch(self._metrics))
+            await stack.enter_async_context(_owned(watch_lag(self._metrics.loop_lag, now=self._now)))
+            self._using, snapshot = await self._begun(self._first)
+            self.pool = Pool(snapshot, health=self._health, metrics=self._metrics, now=self._now)
+            self._metrics.build(__version__, self._first.version).set(1)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def apply(self, loaded: Loaded) -> None:
+        """Answer with this configuration from now on. What it does not change goes on as it is: connections, health,
+        what was learned. Requests under way end with the configuration that they began with.
+
+        Raises StartRefused, and then nothing has changed.
+        """
+        using, snapshot = await self._begun(loaded)
+        before = self.pool.swap(snapshot)
+        self._metrics.build.forget(__version__, before.version)
+        self._metrics.build(__version__, snapshot.version).set(1)
+        self._retiring.start(self._retire(before, self._using), name="the end of a former configuration")
+        self._using = using
+
+    async def _begun(self, loaded: Loaded) -> tuple[Mapping[str, Made], Snapshot]:
+        """Its providers opened and looked after, and the way of a request through them."""
+        wanted = providers(loaded.settings, self._environ)
+        built = await self._kept.take(wanted)
+        try:
+            snapshot = composed(
+                loaded.settings,
+                version=loaded.version,
+                prompts=loaded.prompts,
+                built=built,
+                health=self._health,
+                metrics=self._metrics,
+                now=self._now,
+                random=self._random,
+            )
+            await self._health.follow(built)
+        except BaseException:  # whatever it is: nobody will use them
+            await self._kept.drop(wanted)
+            raise
+        return wanted, snapshot
+
+    async def _retire(self, snapshot: Snapshot, used: Mapping[str, Made]) -> None:
+        """Close what only this configuration used, once its last request has ended."""
+        await snapshot.ended()
+        await self._kept.drop(used)
 
 
 @asynccontextmanager
@@ -45,26 +126,9 @@ async def running(
     now: clock.Clock = clock.now,
     random: Random | None = None,
 ) -> AsyncIterator[Pool]:
-    """Everything that answers, alive for the length of the block. Raises StartRefused as `providers` does."""
-    settings = loaded.settings
-    metrics = Metrics()
-    metrics.build(__version__, loaded.version).set(1)
-    built = providers(settings, environ)
-    async with AsyncExitStack() as stack:
-        for each in built.values():
-            await stack.enter_async_context(each)
-        health = await stack.enter_async_context(HealthWatch(built, metrics))
-        await stack.enter_async_context(_owned(watch_lag(metrics.loop_lag, now=now)))
-        yield composed(
-            settings,
-            version=loaded.version,
-            prompts=loaded.prompts,
-            built=built,
-            health=health,
-            metrics=metrics,
-            now=now,
-            random=random or Random(),  # noqa: S311 - it spreads load, it guards nothing
-        )
+    """A pool whose configuration does not change. Raises StartRefused as `Alive` does."""
+    async with Alive(loaded, environ=environ, now=now, random=random) as alive:
+        yield alive.pool
 
 
 def composed(
@@ -77,8 +141,8 @@ def composed(
     metrics: Metrics,
     now: clock.Clock,
     random: Random,
-) -> Pool:
-    """The pool over these providers, on the running loop: everything that a request passes, in one list."""
+) -> Snapshot:
+    """The way through these providers, on the running loop: everything that a request passes, in one list."""
     catalog = Catalog.of(settings, prompts)
     configured = deployments(settings, catalog, built)
     router = Router(configured, health=health.of, random=random)
@@ -91,21 +155,31 @@ def composed(
         ],
         attempts.ask,
     )
-    return Pool(ask, settings=settings, version=version, catalog=catalog, health=health, metrics=metrics, now=now)
+    return Snapshot(ask, settings=settings, version=version, catalog=catalog)
 
 
-def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Provider]:
-    """The provider of each table, by its name, not yet opened. Raises StartRefused where one cannot be: no key, say."""
-    built: dict[str, Provider] = {}
+# What does not belong to a provider's connection or manner: who is asked, how often and for how long. Changing these
+# leaves the provider as it is.
+_DISPATCH = {"tasks", "weight", "accuracy", "fallback", "max_tokens", "timeout_ms"}
+
+
+def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Made]:
+    """The provider of each table, by its name, not yet opened, with what it is made of.
+
+    Raises StartRefused where one cannot be: no key, say.
+    """
+    made: dict[str, Made] = {}
     for table in settings.providers:
         try:
-            built[table.name] = _provider(table, environ)
+            key = resolve(table.api_key, environ) if table.api_key else None
+            provider = _provider(table, key)
         except ValueError as error:  # a SecretError among them
             raise StartRefused(f"[[providers]] {table.name}: {error}") from error
-    return built
+        made[table.name] = Made((table.model_dump_json(exclude=_DISPATCH), key), provider)
+    return made
 
 
-def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
+def _provider(table: ProviderTable, key: str | None) -> Provider:
     """The driver of one `[[providers]]` table."""
     match table.driver:
         case "ollama":
@@ -113,7 +187,7 @@ def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
                 name=table.name,
                 base_url=table.base_url or DEFAULT_URL,
                 models=table.served,
-                api_key=resolve(table.api_key, environ) if table.api_key else None,
+                api_key=key,
                 extra_headers=table.extra_headers,
                 num_ctx=table.num_ctx,
                 keep_alive=table.keep_alive,
@@ -121,6 +195,7 @@ def _provider(table: ProviderTable, environ: Mapping[str, str]) -> Provider:
             )
         case "builtin":
             from llm_pool.providers.builtin.client import Builtin
+
             return Builtin(models=table.served)
         case "sim":
             return Simulated(table.sim, provider=table.prefix, models=table.served)

@@ -23,37 +23,71 @@ if TYPE_CHECKING:
     from llm_pool.telemetry.metrics import Metrics
 
 
-class Pool:
-    """What the edges serve. Built by `app.running`, which owns everything it is made of."""
+class Snapshot:
+    """One configuration and the way of a request through it. A request keeps the one that it began with to its end."""
 
-    def __init__(
-        self,
-        ask: Ask,
-        *,
-        settings: Settings,
-        version: str,
-        catalog: Catalog,
-        health: HealthBoard,
-        metrics: Metrics,
-        now: Clock,
-    ) -> None:
-        """Call it in the running loop. `now` measures durations; `time` is the loop's, for deadlines."""
-        self._ask = ask
+    __slots__ = ("_empty", "_under_way", "ask", "catalog", "settings", "version")
+
+    def __init__(self, ask: Ask, *, settings: Settings, version: str, catalog: Catalog) -> None:
+        self.ask = ask
         self.settings = settings
         self.version = version
         self.catalog = catalog
+        self._under_way = 0
+        self._empty: asyncio.Event | None = None  # only where somebody waits for it
+
+    def entered(self) -> None:
+        self._under_way += 1
+
+    def left(self) -> None:
+        self._under_way -= 1
+        if self._empty is not None and not self._under_way:
+            self._empty.set()
+
+    async def ended(self) -> None:
+        """Wait until no request is under way. Only for one that the pool gives out no more."""
+        if self._under_way:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+
+class Pool:
+    """What the edges serve. Built by `app`, which owns everything it is made of."""
+
+    def __init__(self, snapshot: Snapshot, *, health: HealthBoard, metrics: Metrics, now: Clock) -> None:
+        """Call it in the running loop. `now` measures durations; `time` is the loop's, for deadlines."""
+        self._snapshot = snapshot
         self.health = health
         self.metrics = metrics
         self.now = now
+        self.config_error: str | None = None  # why a changed configuration was refused
         self._loop = asyncio.get_running_loop()
         self.time: Clock = self._loop.time
+
+    @property
+    def settings(self) -> Settings:
+        return self._snapshot.settings
+
+    @property
+    def version(self) -> str:
+        """Of the configuration."""
+        return self._snapshot.version
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._snapshot.catalog
+
+    def swap(self, snapshot: Snapshot) -> Snapshot:
+        """From now on requests begin with this one. Returns the one before, which those under way keep."""
+        before, self._snapshot = self._snapshot, snapshot
+        return before
 
     def open(self, request: Request) -> Answering:
         """Ask. The answer lives as long as the block, and the block no longer than `request.deadline`.
 
         Raises DeadlineExceeded, and whatever PoolError ends the answer.
         """
-        return _Timed(self._ask, request, self._loop)
+        return _Timed(self._snapshot, request, self._loop)
 
     async def infer(self, request: Request) -> Answer:
         """Ask for a whole answer. Raises as `open` does."""
@@ -88,17 +122,18 @@ class HealthBoard(Protocol):
 class _Timed(AbstractAsyncContextManager[Events]):
     """The one place where a deadline ends things: it may interrupt the caller's own block, which is its purpose."""
 
-    __slots__ = ("_alarm", "_ask", "_inner", "_request")
+    __slots__ = ("_alarm", "_inner", "_request", "_snapshot")
 
-    def __init__(self, ask: Ask, request: Request, loop: asyncio.AbstractEventLoop) -> None:
-        self._ask = ask
+    def __init__(self, snapshot: Snapshot, request: Request, loop: asyncio.AbstractEventLoop) -> None:
+        self._snapshot = snapshot
         self._request = request
         self._alarm = Alarm(loop)
 
     async def __aenter__(self) -> Events:
         self._alarm.start(self._request.deadline)
+        self._snapshot.entered()
         try:
-            self._inner = self._ask(self._request)
+            self._inner = self._snapshot.ask(self._request)
             return await self._inner.__aenter__()
         except BaseException as error:  # whatever ends it: no timer stays behind
             self._disarm(error)
@@ -116,6 +151,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
 
     def _disarm(self, error: BaseException | None) -> None:
         """Raises DeadlineExceeded where `error` is the alarm's own cancellation."""
+        self._snapshot.left()
         try:
             self._alarm.stop(error)
         except Rang:

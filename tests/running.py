@@ -34,6 +34,7 @@ from llm_pool.dispatch.health import HealthWatch
 from llm_pool.edges import grpc as grpc_edge
 from llm_pool.edges import http as http_edge
 from llm_pool.edges.readiness import Lifecycle
+from llm_pool.pool import Pool
 from llm_pool.telemetry.metrics import Metrics
 from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceStub
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from llm_pool.core.ports.provider import Provider
-    from llm_pool.pool import Pool
     from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceAsyncStub
 
 SIM = """
@@ -123,8 +123,9 @@ async def pool_of(
 ) -> AsyncIterator[Pool]:
     """A pool of the same make whose providers are these objects, by the names of its tables."""
     found, metrics = loaded(toml), metrics or Metrics()
-    async with HealthWatch(providers, metrics) as health:
-        yield composed(
+    async with HealthWatch(metrics) as health:
+        await health.follow(providers)
+        snapshot = composed(
             found.settings,
             version=found.version,
             built=providers,
@@ -133,6 +134,7 @@ async def pool_of(
             now=clock.now,
             random=random.Random(0),
         )
+        yield Pool(snapshot, health=health, metrics=metrics, now=clock.now)
 
 
 @contextlib.asynccontextmanager

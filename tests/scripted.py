@@ -18,6 +18,7 @@ from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Events
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Event, Finished, Message, Request, Sampling, Started, TextDelta, Usage
+from llm_pool.pool import Pool
 from llm_pool.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from llm_pool.core.ports.provider import State
     from llm_pool.core.streams import Answering
-    from llm_pool.pool import Pool
 
 Step: TypeAlias = Event | float | BaseException | Literal["stall"]
 
@@ -241,15 +241,11 @@ def pool_of(
     `tables` holds keys of their `[[providers]]` tables, `sections` other sections of the configuration.
     """
     settings = settings_of({name: (tables or {}).get(name, {}) for name in providers}, sections=sections)
-    return app.composed(
-        settings,
-        version="v",
-        built=providers,
-        health=Board(states or {}),
-        metrics=metrics or Metrics(),
-        now=asyncio.get_running_loop().time,
-        random=random or InOrder(),
+    now, board, counts = asyncio.get_running_loop().time, Board(states or {}), metrics or Metrics()
+    snapshot = app.composed(
+        settings, version="v", built=providers, health=board, metrics=counts, now=now, random=random or InOrder()
     )
+    return Pool(snapshot, health=board, metrics=counts, now=now)
 
 
 def counted(metrics: Metrics, name: str, labels: Mapping[str, str] | None = None) -> float:

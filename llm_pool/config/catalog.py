@@ -90,6 +90,6 @@ def _task(name: str, settings: Settings, prompt: Prompt) -> Task:
 
 def _serves(provider: ProviderTable, task: str, table: TaskTable) -> bool:
     """Who serves a task is said by the task, or else by the providers. The fallback tier stands behind both."""
-    if table.providers is not None and not provider.fallback:
+    if table.providers is not None and (provider.name in table.providers or not provider.fallback):
         return provider.name in table.providers
     return not provider.tasks or task in provider.tasks

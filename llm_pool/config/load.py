@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -50,11 +50,16 @@ class Loaded:
     settings: Settings
     prompts: Mapping[str, Prompt]  # by task
     path: Path  # absolute
-    folders: tuple[Path, ...]  # where files that belong to it lie, or would be looked for
+    files: tuple[Path, ...]  # all that it was read from
+    folder: Path  # where prompts beside the file lie, or would lie
     version: str  # the first 12 hex digits of a SHA-256 over the file and the prompts
     origins: Mapping[str, str]  # "server.http_addr" -> "default" | "llm-pool.toml:12" | "environment NAME"
     pending: tuple[tuple[str, str], ...]  # keys that somebody set and that are not active yet, with their origin
     ignored: tuple[str, ...]  # environment variables that begin with LLM_POOL_ and are not ours
+
+    def keeping(self, sections: Mapping[str, BaseModel]) -> Loaded:
+        """The same but for these sections."""
+        return replace(self, settings=self.settings.model_copy(update=dict(sections)))
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
@@ -81,7 +86,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         settings=settings,
         prompts={task: parsed(contents[task], _called(file, home)) for task, file in files.items()},
         path=chosen.absolute(),
-        folders=tuple(dict.fromkeys([home, home / FOLDER, *(file.parent for file in files.values())])),
+        files=(chosen.absolute(), *files.values()),
+        folder=home / FOLDER,
         version=_version(content, contents),
         origins=MappingProxyType({sources.dotted(path): origin for path, origin in origins}),
         pending=tuple((sources.dotted(path), origin) for path, origin in origins if _waits(path, origin, settings)),

@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
@@ -31,6 +30,7 @@ from llm_pool.core.errors import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 FOLDER = "prompts"
 MOST_BYTES = 64 * 1024
 FENCE = "+++"
+_FILE = r"[\w. -]{1,80}"
 
 # The tasks that are always there. Their prompts come with the package; a file of the same name in a `prompts` folder
 # beside the configuration takes the place of one.
@@ -83,6 +84,8 @@ class Prompt:
 def file_of(task: str, folders: Iterable[Path]) -> Path | None:
     """The prompt of a task in the first of these folders that has one."""
     name = BUILT_IN.get(task, f"{task}.md")
+    if not re.fullmatch(_FILE, name):  # a task that only a provider names may be called anything
+        return None
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
@@ -102,9 +105,10 @@ def parsed(content: bytes, name: str) -> Prompt:
 
 def _split(text: str, name: str) -> tuple[str, str]:
     """Front matter, its line numbers kept, and the rest."""
-    if text.startswith("---\n"):
+    first = text.partition("\n")[0].rstrip()
+    if first == "---":
         raise ConfigError(f"{name}:1: front matter is TOML here, between two lines of {FENCE}")
-    if not text.startswith(f"{FENCE}\n"):
+    if first != FENCE:
         return "", text
     end = re.search(rf"^{re.escape(FENCE)}[ \t]*$", text[len(FENCE) :], re.MULTILINE)
     if end is None:
@@ -141,11 +145,12 @@ def _spec(head: Head, front: str, name: str) -> Spec | None:
         if head.ids != Ids():
             raise ConfigError(f"{name}:{lines(front).of(('ids',))}: ids: there is no schema whose keys these could be")
         return None
+    try:
+        spec = spec_of(head.answer)
+    except ValueError as error:
+        raise ConfigError(f"{name}:{lines(front).of(('schema',))}: schema: {error}") from None
     for key, value in (("each", head.ids.each), ("one", head.ids.one)):
         if value is not None and value not in head.answer.get("properties", {}):
             where = f"{name}:{lines(front).of(('ids', key))}"
             raise ConfigError(f'{where}: ids.{key}: the schema has no property "{shown(value)}"')
-    try:
-        return spec_of(head.answer)
-    except ValueError as error:
-        raise ConfigError(f"{name}:{lines(front).of(('schema',))}: schema: {error}") from None
+    return spec

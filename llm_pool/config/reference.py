@@ -124,6 +124,11 @@ The pool reads one file, `llm-pool.toml`: the one that `--config` or `{CONFIG}` 
 current directory, else the one it came with, which is a good one to copy. `llm-pool check-config` checks it and shows
 each value with its origin. A key that does not exist is an error that names its line and the nearest key that does.
 
+While the pool runs it follows the file and its prompts. A sound change is applied at once: requests under way end as
+they began, and providers that it does not concern stay as they are. Any other change is refused whole, told in the log
+and as `config_error` in `/health`, and the configuration before it stays. What stands in [server], [auth] and
+[telemetry] takes effect after a restart, which the log says.
+
 A secret is never written into the file, only where it is: `env:NAME` or `file:PATH`. A relative path begins at the
 directory that the pool was started in. The file must hold the secret alone, at most 64 KB, and must not be readable
 by every user of the machine, unless it lies under `/run/secrets` or `/var/run/secrets`.
@@ -132,9 +137,10 @@ Strategies: {_listed(STRATEGIES)}.
 Built so far: {_listed(ACTIVE_STRATEGIES)}; until another is built, `fastest` answers in its place and says so.
 """
 
-_TASKS = f"""What can be asked for. {", ".join(f"`{task}`" for task in BUILT_IN)} are always there; a table changes what it
-names of one of them, and a table with another name makes a task of your own. [tasks.md](tasks.md) shows how a prompt
-file is written, and how each of the seven is asked. These tables are set in the file only.
+_TASKS = f"""What can be asked for. {_listed(tuple(BUILT_IN))}
+are always there; a table changes what it names of one of them, and a table with another name makes a task of your own.
+[tasks.md](tasks.md) shows how a prompt file is written, and how each of the seven is asked. These tables are set in
+the file only.
 """
 
 _PROVIDERS = """One table for each deployment: a model, or several, at one address. Callers ask for it as

@@ -11,7 +11,7 @@ from llm_pool.core.errors import shown
 from llm_pool.core.types import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from llm_pool.core.candidates import Id
 
@@ -25,7 +25,7 @@ def spec_of(schema: Mapping[str, Any]) -> Spec:
     Raises ValueError saying what is wrong with the schema.
     """
     try:
-        orjson.dumps(schema)  # TOML has dates, JSON has not
+        orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # TOML has dates, JSON has not
     except TypeError as error:
         raise ValueError("holds a value that JSON cannot express") from error
     try:
@@ -34,9 +34,11 @@ def spec_of(schema: Mapping[str, Any]) -> Spec:
         why = getattr(error, "message", str(error)).partition("\n")[0]
         raise ValueError(f"is no JSON Schema: {shown(why, _LONGEST)}") from None
 
+    keys = frozenset(_keys(schema))
+
     def problem(value: object) -> str:
         wrong = next(validator.iter_errors(value), None)
-        return "" if wrong is None else _said(wrong)
+        return "" if wrong is None else _said(wrong, keys)
 
     return Spec(schema, problem)
 
@@ -51,16 +53,36 @@ def narrowed(schema: Mapping[str, Any], given: Sequence[Id], *, each: str | None
         count = {"minItems": len(ids), "maxItems": len(ids), "uniqueItems": True}
         properties[each] = {"type": "array", "items": {"enum": ids}, **count}
     if one:
-        nobody = [None] if "null" in properties[one].get("type", ()) else []
-        properties[one] = {"enum": ids + nobody}
+        properties[one] = {"enum": ids + ([None] if _takes_null(properties[one]) else [])}
     return {**schema, "properties": properties}
 
 
-def _said(error: jsonschema_rs.ValidationError) -> str:
-    """`ranking: has less than 3 items`, with nothing of the answer itself but names of keys."""
-    what = error.message
-    if error.kind.name == "additionalProperties":
-        what = "has a key that the schema does not have"
-    place = ".".join(str(part) for part in error.instance_path)
+def _takes_null(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return bool(schema)
+    types = schema.get("type", "null")
+    return "null" in ([types] if isinstance(types, str) else types) and None in schema.get("enum", [None])
+
+
+def _keys(schema: object) -> Iterator[str]:
+    """The keys that a schema names, at any depth."""
+    if isinstance(schema, dict):
+        named = schema.get("properties")
+        yield from named if isinstance(named, dict) else ()
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for each in inner:
+        yield from _keys(each)
+
+
+def _said(error: jsonschema_rs.ValidationError, keys: Collection[str]) -> str:
+    """`ranking: has less than 3 items`, with nothing of the question or the answer: `keys` are the schema's own."""
+    match error.kind.name:
+        case "additionalProperties" | "unevaluatedProperties" | "propertyNames":
+            what = "has a key that the schema does not have"
+        case "enum":  # narrowed, it lists what the question holds
+            what = "is none of the values that it may have"
+        case _:
+            what = error.message
+    place = ".".join(str(part) if isinstance(part, int) or part in keys else "*" for part in error.instance_path)
     told = what.removeprefix(f"{_VALUE} ")
     return shown(f"{place}: {told}" if place else told, _LONGEST)

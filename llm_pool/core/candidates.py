@@ -89,11 +89,20 @@ def _candidate(given: object, number: int) -> Candidate:
             raise _wrong(f"candidate {number} has no id")
         case bool():
             pass
-        case str(text) if 0 < len(text.strip()) <= LONGEST_ID:
+        case str(text) if text.strip() and len(text) <= LONGEST_ID and _is_unicode(text):
             return Candidate(text, {key: each for key, each in given.items() if key != "id"})
         case int(whole) if abs(whole) < 2**53:  # what every JSON reader takes exactly (RFC 8259, section 6)
             return Candidate(whole, {key: each for key, each in given.items() if key != "id"})
     raise _wrong(f"the id of candidate {number} must be a text of 1 to {LONGEST_ID} characters or a whole number")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair: JSON can escape one, and nothing can carry it further."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong(what: str) -> InvalidRequest:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from llm_pool.core.ports.provider import Health
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from llm_pool.core.ports.provider import Provider
@@ -23,60 +24,78 @@ EVERY = 5.0  # seconds between two questions; they are cheap, and a model server
 LONGEST = 5.0  # seconds that one question may take
 
 
-class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
-    """Owns one task per provider, from its `async with` to its end."""
+UNKNOWN = Health("checking")
 
-    def __init__(self, providers: Mapping[str, Provider], metrics: Metrics, *, every: float = EVERY) -> None:
-        self._providers = providers
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    provider: Provider
+    health: Health = UNKNOWN
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
+    """Owns one task per provider that it follows, until its block ends."""
+
+    def __init__(self, metrics: Metrics, *, every: float = EVERY) -> None:
         self._metrics = metrics
         self._every = every
-        self._known: dict[str, Health] = dict.fromkeys(providers, Health("checking"))
-        self._first = {name: asyncio.Event() for name in providers}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._followed: dict[str, _Followed] = {}
 
     def of(self, name: str) -> Health:
-        return self._known[name]
+        """Of one that is not followed, or not any more, nothing is known."""
+        followed = self._followed.get(name)
+        return followed.health if followed else UNKNOWN
 
     def all(self) -> Mapping[str, Health]:
-        return self._known
+        return {name: followed.health for name, followed in self._followed.items()}
+
+    async def follow(self, providers: Mapping[str, Provider]) -> None:
+        """Look after these from now on, in this order. What is known of one that was followed already stays."""
+        before = self._followed
+        self._followed = {
+            name: before[name] if name in before and before[name].provider is provider else _Followed(provider)
+            for name, provider in providers.items()
+        }
+        gone = [each for name, each in before.items() if self._followed.get(name) is not each]
+        for name, followed in self._followed.items():
+            if followed.task is None:
+                followed.task = asyncio.create_task(self._watch(name, followed), name=f"health of {name}")
+        await _ended(gone)
+        for name in before.keys() - self._followed.keys():
+            self._metrics.up.forget(name)
 
     async def settled(self, *, within: float) -> None:
         """Wait until every provider has answered once, at most `within` seconds."""
         try:
             async with asyncio.timeout(within):
-                for event in self._first.values():
-                    await event.wait()
+                for followed in list(self._followed.values()):
+                    await followed.looked.wait()
         except TimeoutError:
             pass  # those are `checking`, and shown so
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._watch(name, provider), name=f"health of {name}")
-            for name, provider in self._providers.items()
-        ]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _ended(self._followed.values())
 
-    async def _watch(self, name: str, provider: Provider) -> None:
+    async def _watch(self, name: str, followed: _Followed) -> None:
         while True:
             try:
                 async with asyncio.timeout(LONGEST):
-                    health = await provider.health()
+                    health = await followed.provider.health()
             except TimeoutError:
                 health = Health("unhealthy", "its health check does not end")
             except Exception:  # a bug in one health check must not end the watching of it
                 log.exception("health check failed", extra=fields(deployment=name))
                 health = Health("unhealthy", "its health check failed")
-            before = self._known[name]
-            self._known[name] = health
+            before, followed.health = followed.health, health
             self._metrics.up(name).set(health.state != "unhealthy")
-            self._first[name].set()
+            followed.looked.set()
             if (health.state, health.why) != (before.state, before.why):
                 level = logging.WARNING if health.state == "unhealthy" else logging.INFO
                 log.log(
@@ -86,3 +105,10 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
                     extra=fields(deployment=name, before=before.state, why=health.why),
                 )
             await asyncio.sleep(self._every)
+
+
+async def _ended(some: Iterable[_Followed]) -> None:
+    tasks = [followed.task for followed in some if followed.task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,8 +6,9 @@ written anew. One that was cut off at `max_tokens` is never mended: what would c
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import orjson
 
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from llm_pool.core.types import Event, FinishReason, Spec
 
 MENDED_AT_MOST = 64 * 1024  # characters; mending is slow Python, and no honest answer to a schema is longer
+LOOKS = 4  # how often mending may look at each character: nearly JSON needs 1 to 3, a stammer (`{"{"{"`) thousands
+LOOKS_AT_LEAST = 10_000
 
 # What local models that reason in their text put before the answer.
-_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_FENCED = re.compile(r"```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_OPENED = re.compile(r"```[A-Za-z0-9_-]*[ \t\r]*\n")
+_CLOSED = re.compile(r"^[ \t]*```", re.MULTILINE)
 
 
 def held(events: Sequence[Event], spec: Spec, *, who: str) -> tuple[list[Event], str]:
@@ -72,9 +76,15 @@ def _problem(text: str, spec: Spec) -> str | None:
 
 def _unwrapped(text: str) -> str:
     """Without what a model thought aloud, and without the fence around a block of code."""
-    text = _THOUGHT.sub("", text, count=1).strip()
-    fenced = _FENCED.search(text)
-    return fenced[1].strip() if fenced else text
+    if thought := _THOUGHT.match(text):
+        text = text[thought.end() :].strip()
+    opened = _OPENED.search(text)
+    if opened is None:
+        return text
+    inner = text[opened.end() :]
+    # JSON has no line breaks in its strings: three backticks that begin a line are not the answer's own.
+    closed = _CLOSED.search(inner)
+    return (inner[: closed.start()] if closed else inner.rpartition("```")[0] or inner).strip()
 
 
 def _mended(text: str) -> str | None:
@@ -84,7 +94,24 @@ def _mended(text: str) -> str | None:
     import json_repair  # noqa: PLC0415 - 5 MB that most pools never need
 
     try:
-        value = json_repair.loads(text, skip_json_loads=True)
-        return orjson.dumps(value).decode() if isinstance(value, dict | list) else None
+        value = json_repair.loads(_Bounded(text), skip_json_loads=True)
+        if not isinstance(value, dict | list):
+            return None
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError):  # what it makes of garbage may be no JSON either
         return None
+
+
+class _Bounded(str):
+    """A text that can be looked at so many times: on some, json_repair takes quadratic time - minutes for 64 KB."""
+
+    __slots__ = ("_looks",)
+
+    def __init__(self, text: str) -> None:
+        self._looks = LOOKS * len(text) + LOOKS_AT_LEAST
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        self._looks -= 1
+        if self._looks < 0:
+            raise ValueError("too much is wrong with it")
+        return super().__getitem__(key)

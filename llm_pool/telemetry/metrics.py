@@ -47,6 +47,11 @@ class Labelled(Generic[Child]):
             child = self._children[labels] = self._metric.labels(*labels)
         return child
 
+    def forget(self, *labels: str) -> None:
+        """Show it no more."""
+        if self._children.pop(labels, None) is not None:
+            self._metric.remove(*labels)
+
 
 @dataclass(slots=True)
 class Ended:
@@ -138,6 +143,14 @@ class Metrics:
         self.up = Labelled(
             Gauge("llm_pool_provider_up", "1 where a deployment can be asked", ["deployment"], registry=registry)
         )
+        self.provider_in_flight = Labelled(
+            Gauge("llm_pool_provider_in_flight", "Provider calls under way", ["deployment"], registry=registry)
+        )
+        self.reloads = Labelled(
+            Counter(
+                "llm_pool_config_reloads", "Changed configurations, applied or refused", ["outcome"], registry=registry
+            )
+        )
         self.rejected = Labelled(
             Counter("llm_pool_rejected", "Requests refused at an edge", ["edge", "reason"], registry=registry)
         )
@@ -179,6 +192,8 @@ class Metrics:
         for (counter, labels), amount in sums.items():
             if amount:
                 counter(*labels).inc(amount)
+        for deployment, calls in list(self.asked.items()):
+            self.provider_in_flight(deployment).set(calls)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes. Takes milliseconds: call it off the event loop."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,11 +14,17 @@ from llm_pool.dispatch.health import HealthWatch
 from llm_pool.telemetry.metrics import Metrics
 from tests.scripted import Scripted, counted
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 ILL, WELL = Health("unhealthy", "no connection"), Health("healthy")
 
 
-def watch(*, metrics: Metrics | None = None, **providers: Scripted) -> HealthWatch:
-    return HealthWatch(providers, metrics or Metrics(), every=5.0)
+@asynccontextmanager
+async def watch(*, metrics: Metrics | None = None, **providers: Scripted) -> AsyncIterator[HealthWatch]:
+    async with HealthWatch(metrics or Metrics(), every=5.0) as health:
+        await health.follow(providers)
+        yield health
 
 
 async def test_before_the_first_answer_a_provider_is_checking() -> None:

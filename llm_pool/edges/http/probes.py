@@ -32,16 +32,16 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
     born = time.monotonic()
 
     async def handle(_: web.Request) -> web.Response:
-        known = pool.health.all()
         providers = {
             table.name: {
-                "state": known[table.name].state,
-                "why": known[table.name].why,
+                "state": pool.health.of(table.name).state,
+                "why": pool.health.of(table.name).why,
                 "driver": table.driver,
                 "models": [f"{table.prefix}/{model}" for model in table.served],
-                "tasks": table.tasks or ["*"],
+                "tasks": [task.name for task in pool.catalog.tasks.values() if table.name in task.providers],
                 "weight": table.weight,
                 "fallback": table.fallback,
+                "in_flight": pool.metrics.asked[table.name],
             }
             for table in pool.settings.providers
         }
@@ -67,6 +67,7 @@ def summary(pool: Pool) -> dict[str, object]:
         "providers": states,
         "version": __version__,
         "config_version": pool.version,
+        "config_error": pool.config_error,
     }
 
 
