@@ -45,13 +45,14 @@ if TYPE_CHECKING:
     from llm_pool.core.ports.provider import Provider
     from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceAsyncStub
 
-SIM = """
+ONE = """
 [[providers]]
 name = "one"
 driver = "sim"
 model = "m"
 sim.answers = ["One two three four five."]
 """
+SIM = '[tasks.chat]\nprompt = ""\n' + ONE
 
 ANY_PORT = {"LLM_POOL_SERVER_HTTP_ADDR": "127.0.0.1:0", "LLM_POOL_SERVER_GRPC_ADDR": "127.0.0.1:0"}
 

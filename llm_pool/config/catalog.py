@@ -45,9 +45,11 @@ class Catalog:
         found = prompts or {}
         providers = settings.providers
         named = [f"{table.prefix}/{model}" for table in providers for model in table.served if model != "*"]
-        names = sorted(task_names(settings).union(found))
+        named_tasks = task_names(settings)
+        tasks = [_task(name, settings, found.get(name, Prompt())) for name in sorted(named_tasks.union(found))]
         return cls(
-            tasks={name: _task(name, settings, found.get(name, Prompt())) for name in names},
+            # A built-in task that the configuration neither names nor gives to anybody is not offered.
+            tasks={task.name: task for task in tasks if task.name in named_tasks or task.providers},
             models=tuple(dict.fromkeys(named)),
             wildcards=frozenset(table.prefix for table in providers if "*" in table.served),
             strategies=STRATEGIES,

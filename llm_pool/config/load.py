@@ -104,6 +104,8 @@ def _prompt_files(settings: Settings, home: Path, sources: Sources) -> dict[str,
             if file := file_of(task, [home / FOLDER, *PACKAGED_PROMPTS]):
                 files[task] = file
             continue
+        if not table.prompt:
+            continue
         files[task] = home / table.prompt
         if not files[task].is_file():
             where = sources.where(("tasks", task, "prompt"))

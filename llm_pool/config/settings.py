@@ -159,9 +159,9 @@ class Ensemble(Section):
 class TaskTable(Section):
     """One `[tasks.NAME]` table: a task of your own, or what is to be different about one that is there."""
 
-    prompt: Filled | None = Field(
+    prompt: str | None = Field(
         None,
-        description="file of its prompt; a relative path begins at this file's directory; default: prompts/NAME.md",
+        description="file of its prompt, from this file's directory; empty: none; default: prompts/NAME.md",
     )
     answer: dict[str, Any] | None = Field(
         None, alias="schema", description="JSON Schema that answers must fit; default: the one in the prompt's file"

@@ -20,6 +20,9 @@ max_deadline_ms = 60_000
 [ensemble.strategy_by_task]
 weighed = "judge"
 
+[tasks.chat]
+prompt = ""
+
 [[providers]]
 name = "plain"
 driver = "sim"

@@ -16,7 +16,7 @@ from llm_pool.core.errors import ProviderOverloaded
 from llm_pool.core.types import Finished, Started, TextDelta, Usage
 from llm_pool.v1 import pool_service_pb2 as pb
 from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceStub
-from tests.running import SIM, pool_of, running_pool, serving
+from tests.running import ONE, SIM, pool_of, running_pool, serving
 from tests.scripted import Scripted
 
 pytestmark = pytest.mark.real_time
@@ -135,7 +135,7 @@ async def _over_grpc(channel: grpc.aio.Channel) -> None:
 
 async def test_the_log_names_the_providers_that_failed_on_the_way_to_an_answer() -> None:
     broken = Scripted(Started("m", "one"), ProviderOverloaded("busy"))
-    toml = SIM + SIM.replace('"one"', '"two"') + "fallback = true\n"
+    toml = SIM + ONE.replace('"one"', '"two"') + "fallback = true\n"
     async with pool_of(toml, {"one": broken, "two": Scripted()}) as pool, serving(pool) as up:
         async with up.http.post("/v1/infer", json={"prompt": "hi"}) as response:
             assert response.status == 200

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from llm_pool.config.prompts import BUILT_IN
 from llm_pool.providers.sim.client import Simulated
 from llm_pool.telemetry.metrics import Metrics
 from llm_pool.version import __version__
@@ -30,7 +31,7 @@ model = "m"
 base_url = "http://127.0.0.1:9"
 tasks = ["chat"]
 """
-FALLBACK = '[[providers]]\nname = "stand-in"\ndriver = "sim"\nmodel = "m"\nfallback = true\n'
+FALLBACK = '[[providers]]\nname = "stand-in"\ndriver = "sim"\nmodel = "m"\nfallback = true\ntasks = ["chat"]\n'
 LOADING = '[[providers]]\nname = "slow"\ndriver = "sim"\nmodel = "slow"\nsim.load_ms = 60_000\n'
 
 
@@ -46,7 +47,13 @@ async def test_a_healthy_pool_says_so() -> None:
     async with running_pool(SIM) as up:
         told = await get(up, "/health")
         assert re.fullmatch("[0-9a-f]{12}", told.pop("config_version"))
-        assert told == {"status": "ok", "healthy": True, "providers": {"one": "healthy"}, "version": __version__}
+        assert told == {
+            "status": "ok",
+            "healthy": True,
+            "providers": {"one": "healthy"},
+            "version": __version__,
+            "config_error": None,
+        }
         for path in ("/livez", "/api/v1/healthz", "/readyz"):
             assert await get(up, path) == {"status": "ok"}
 
@@ -86,8 +93,9 @@ async def test_the_details_tell_what_each_provider_serves_and_why_it_is_as_it_is
             "tasks": ["chat"],
             "weight": 1.0,
             "fallback": False,
+            "in_flight": 0,
         }
-        assert told["providers"]["one"]["tasks"] == ["*"]
+        assert told["providers"]["one"]["tasks"] == sorted(BUILT_IN)
         assert told["providers"]["slow"]["state"] == "loading"
 
 
@@ -127,7 +135,11 @@ async def test_models_are_listed_as_openai_clients_expect() -> None:
     async with running_pool(SIM) as up:
         told = await get(up, "/v1/models")
     assert told["object"] == "list"
-    assert [model["id"] for model in told["data"]] == ["sim/m", "pool/fastest", "task/chat"]
+    assert [model["id"] for model in told["data"]] == [
+        "sim/m",
+        "pool/fastest",
+        *(f"task/{task}" for task in sorted(BUILT_IN)),
+    ]
     for model in told["data"]:
         assert set(model) == {"id", "object", "created", "owned_by"}
         assert model["object"] == "model"
