@@ -36,26 +36,65 @@ class _Body(BaseModel):
 
 
 class MessageBody(_Body):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"] = Field(description="who says it")
+    content: str = Field(description="what is said")
+
+
+# What no single field can say; `to_request` checks it.
+_ONE_PROMPT: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}},
+        {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
+    ]
+}
 
 
 class InferBody(_Body):
-    """The body of `POST /v1/infer`."""
+    """A question. Of `prompt` and `messages` exactly one is given; an unknown field is refused."""
 
-    task: _Name = "chat"
-    prompt: str | None = None
-    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=10_000)] | None = None
-    model: _Name | None = None
-    strategy: _Name | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    deadline_ms: Annotated[int, Field(ge=1)] | None = None
-    stream: bool = False
-    request_id: str | None = None
-    tenant_id: str | None = None
-    project_id: _Short | None = None
-    meta: Annotated[dict[_Short, _Short], Field(max_length=MAX_META)] = Field(default_factory=dict)
+    model_config = ConfigDict(json_schema_extra=_ONE_PROMPT)
+
+    task: _Name = Field("chat", description="a configured task: it decides the prompt, the defaults and who may answer")
+    prompt: str | None = Field(
+        None,
+        description="the question as one text, not empty, of at most `qos.max_prompt_bytes` bytes (16 KB)",
+        json_schema_extra={"pattern": "\\S"},
+    )
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="the question as a conversation"
+    )
+    model: _Name | None = Field(
+        None,
+        description="who answers: `provider/model`, `pool/<strategy>` or `task/<task>`; without it the pool decides",
+        examples=["ollama/phi3:mini", "pool/fastest"],
+    )
+    strategy: _Name | None = Field(
+        None, description="how the answer is found, in any case; without it the task decides", examples=["fastest"]
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        None, description="how long the answer may be; without it the task decides, then `qos.max_tokens_default`"
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="how freely the answer is drawn; 0: always the likeliest word"
+    )
+    deadline_ms: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="how long the whole answer may take, from the arrival of the question; at most "
+        "`qos.max_deadline_ms`, and `qos.default_deadline_ms` where it is not given",
+    )
+    stream: bool = Field(False, description="answer as server-sent events, word by word")
+    request_id: str | None = Field(
+        None,
+        description="your name for this call, for correlation only; it wins over the header `x-request-id`",
+        json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"},
+    )
+    tenant_id: str | None = Field(None, description="must be your own tenant: `default` where nobody is authenticated")
+    project_id: _Short | None = Field(None, description="kept with the request, for the log")
+    meta: Annotated[dict[_Short, _Short], Field(max_length=MAX_META)] = Field(
+        default_factory=dict, description="kept with the request; `user` is where an end user is named"
+    )
 
 
 def parsed(raw: bytes) -> InferBody:

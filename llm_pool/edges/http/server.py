@@ -1,4 +1,4 @@
-"""The HTTP edge: routes, limits, and a listener that lives as long as its block."""
+"""The HTTP edge: limits, and a listener that lives as long as its block."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from llm_pool.config.settings import split_address
-from llm_pool.edges.http import probes
 from llm_pool.edges.http.connection import Runner
 from llm_pool.edges.http.guard import guard
 from llm_pool.edges.http.hosts import Hosts
-from llm_pool.edges.http.infer import infer
-from llm_pool.edges.http.models import models
+from llm_pool.edges.http.routes import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,16 +28,7 @@ def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Applicat
     server = pool.settings.server
     hosts = Hosts(server.allowed_hosts, bound=bound)
     app = web.Application(middlewares=[guard(pool, lifecycle, hosts)], client_max_size=server.max_body_bytes)
-    app.add_routes([
-        web.post("/v1/infer", infer(pool)),
-        web.get("/v1/models", models(pool)),
-        web.get("/health", probes.health(pool)),
-        web.get("/health/detailed", probes.detailed(pool, lifecycle)),
-        web.get("/api/v1/healthz", probes.live),
-        web.get("/livez", probes.live),
-        web.get("/readyz", probes.ready(pool, lifecycle)),
-        web.get("/metrics", probes.metrics(pool)),
-    ])
+    app.add_routes(served(pool, lifecycle))
     return app
 
 

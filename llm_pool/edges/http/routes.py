@@ -1,0 +1,178 @@
+"""The routes of the HTTP edge: what is served where, and what the document of the API says of it.
+
+One table for both, so that no route is missing in the document. It names its models instead of importing them: they
+are needed only when somebody asks for the document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from llm_pool.edges.http import docs, probes
+from llm_pool.edges.http.infer import infer
+from llm_pool.edges.http.models import models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiohttp.typedefs import Handler
+
+    from llm_pool.edges.readiness import Lifecycle
+    from llm_pool.pool import Pool
+
+JSON, EVENTS, HTML, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
+
+ALWAYS = (400, 403, 500)  # the Host header, or a bug
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One kind of answer. `content` is a media type and the name of its model in `shapes`, empty for free text."""
+
+    what: str
+    content: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`name` is the operation's for ever: clients are generated with it. A route of GET takes HEAD, too."""
+
+    method: str
+    path: str
+    make: Callable[[Pool, Lifecycle], Handler]
+    name: str
+    tag: str
+    summary: str
+    answers: dict[int, Told]
+    description: str = ""
+    asked: bool = False  # whether it takes a question
+    errors: tuple[int, ...] = ALWAYS
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/infer",
+        lambda pool, _: infer(pool),
+        name="infer",
+        tag="inference",
+        summary="Ask a question",
+        description=(
+            "The pool finds a model for the task, hands the question on when one fails, and keeps the deadline. The "
+            "answer comes whole, or, with `stream`, word by word as server-sent events. Hanging up is cancelling."
+        ),
+        asked=True,
+        answers={200: Told("The answer, whole or as a stream.", {JSON: "Answer", EVENTS: "StreamEvent"})},
+        errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
+    ),
+    Route(
+        "GET",
+        "/v1/models",
+        lambda pool, _: models(pool),
+        name="list_models",
+        tag="inference",
+        summary="List the models, strategies and tasks that may be asked",
+        description="Each may be the `model` of a question: `provider/model`, `pool/<strategy>` or `task/<task>`.",
+        answers={200: Told("The list.", {JSON: "Models"})},
+    ),
+    Route(
+        "GET",
+        "/health",
+        lambda pool, _: probes.health(pool),
+        name="health",
+        tag="health",
+        summary="How the pool is",
+        description="For people and dashboards: always 200 while the pool runs. No probe ever asks a provider.",
+        answers={200: Told("How the pool and each provider is.", {JSON: "Health"})},
+    ),
+    Route(
+        "GET",
+        "/health/detailed",
+        probes.detailed,
+        name="health_detailed",
+        tag="health",
+        summary="How the pool is, and why",
+        answers={200: Told("The same, what each provider serves, and why it is as it is.", {JSON: "HealthDetailed"})},
+    ),
+    Route(
+        "GET",
+        "/api/v1/healthz",
+        lambda *_: probes.live,
+        name="healthz",
+        tag="health",
+        summary="Whether the process answers",
+        answers={200: Told("It does.", {JSON: "Probe"})},
+    ),
+    Route(
+        "GET",
+        "/livez",
+        lambda *_: probes.live,
+        name="livez",
+        tag="health",
+        summary="Whether the process answers",
+        description="For orchestrators: restart the pool where this fails.",
+        answers={200: Told("It does.", {JSON: "Probe"})},
+    ),
+    Route(
+        "GET",
+        "/readyz",
+        probes.ready,
+        name="readyz",
+        tag="health",
+        summary="Whether to send requests here now",
+        description="For load balancers and orchestrators.",
+        answers={
+            200: Told("Yes.", {JSON: "Probe"}),
+            503: Told("No: it is starting, draining, or without any usable provider.", {JSON: "Probe"}),
+        },
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        lambda pool, _: probes.metrics(pool),
+        name="metrics",
+        tag="health",
+        summary="Figures for Prometheus",
+        answers={200: Told("Every series is named `llm_pool_...`.", {TEXT: ""})},
+    ),
+    Route(
+        "GET",
+        "/openapi.json",
+        lambda *_: docs.openapi,
+        name="openapi",
+        tag="documentation",
+        summary="This document",
+        answers={200: Told("OpenAPI 3.1.", {JSON: ""})},
+    ),
+    Route(
+        "GET",
+        "/docs",
+        lambda *_: docs.asset("docs.html"),
+        name="docs",
+        tag="documentation",
+        summary="This document as a page, to read and to try out",
+        answers={200: Told("The page. It asks no other server for anything.", {HTML: ""}), 304: Told("As before.", {})},
+    ),
+    Route(
+        "GET",
+        "/redoc",
+        lambda *_: docs.redoc,
+        name="redoc",
+        tag="documentation",
+        summary="The same page, where some look for it",
+        answers={307: Told("To `/docs`.", {})},
+    ),
+)
+
+
+def served(pool: Pool, lifecycle: Lifecycle) -> Iterator[web.RouteDef]:
+    """Every route of the table, and the files of the page."""
+    for route in ROUTES:
+        # (`web.get` is what adds HEAD.)
+        method = web.get if route.method == "GET" else web.post
+        yield method(route.path, route.make(pool, lifecycle))
+    for name in docs.BESIDE:
+        yield web.get(f"/docs/{name}", docs.asset(name))

@@ -1,0 +1,264 @@
+"""What the HTTP edge answers, as models: the document of the API is made from them, and tests hold answers to them.
+
+Answers themselves are laid out as plain dicts, which takes a tenth of the time: nothing here is imported to serve one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Json, RootModel
+
+from llm_pool.core.ports.provider import State
+from llm_pool.core.types import FinishReason
+
+_Count = Annotated[int, Field(ge=0)]
+_Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------
+
+
+class Usage(_Shape):
+    """Tokens in buckets that do not overlap: their sum is what was consumed."""
+
+    input_tokens: _Count = Field(description="of the question, without those of a provider's prompt cache")
+    cache_read_tokens: _Count = Field(description="of the question, found in a provider's prompt cache")
+    cache_write_tokens: _Count = Field(description="of the question, written to a provider's prompt cache")
+    output_tokens: _Count = Field(description="of the answer")
+    reasoning_tokens: _Count = Field(description="thought before the answer")
+    estimated: bool = Field(description="whether they are counted by the pool, because the provider did not say")
+
+
+class Voice(_Shape):
+    """One call of a provider, whether it came to an answer or not."""
+
+    provider: str = Field(description="the name of its `[[providers]]` table")
+    model: str = Field(examples=["ollama/phi3:mini"])
+    outcome: str = Field(description="`ok`, or the code of what ended it", examples=["ok", "PROVIDER_OVERLOADED"])
+    latency_ms: _Milliseconds | None = Field(description="until it ended; null while it runs")
+    first_token_ms: _Milliseconds | None = Field(description="until its first word; null without one")
+    usage: Usage
+    why: str = Field(description="more about the outcome; often empty")
+
+
+class Warned(_Shape):
+    """Something that was not done as asked for, although there is an answer."""
+
+    code: str
+    message: str
+
+
+class Decision(_Shape):
+    """How the answer came about."""
+
+    strategy: str = Field(examples=["fastest"])
+    voices: list[Voice] = Field(description="everybody who was asked, in that order")
+    winner: str = Field(description="the provider that answered")
+    degraded: bool = Field(description="whether the fallback tier answered")
+    why: str = Field(description="what is worth knowing; often empty", examples=["fallback"])
+    warnings: list[Warned]
+
+
+class Finished(_Shape):
+    """Everything of an answer but its content: the last event of a stream."""
+
+    request_id: str
+    winner_model: str = Field(examples=["ollama/phi3:mini"])
+    duration_ms: _Milliseconds = Field(description="from the arrival of the question to now")
+    from_cache: bool
+    strategy_used: str = Field(examples=["fastest"])
+    finish_reason: FinishReason = Field(description="`length`: the answer is cut at `max_tokens`")
+    usage: Usage
+    decision: Decision
+
+
+class Answer(Finished):
+    """A whole answer."""
+
+    content: str
+    reasoning: str = Field("", description="what the model thought; absent where it did not")
+
+
+class ErrorDetail(_Shape):
+    code: str = Field(
+        pattern="^[A-Z]+(_[A-Z]+)*$",
+        description="what to branch on; there may be more of them in later versions",
+        examples=["UNKNOWN_MODEL"],
+    )
+    message: str = Field(
+        description="for people", examples=['unknown model "ollama/phi3"; did you mean "ollama/phi3:mini"?']
+    )
+    request_id: str = Field(examples=["a52a42d9be9e1cf9a09b77c8a07c31a5"])
+    details: dict[str, str] = Field(
+        description="such as the `field` that is wrong", examples=[{"field": "model", "nearest": "ollama/phi3:mini"}]
+    )
+
+
+class Error(_Shape):
+    """Every error of every route."""
+
+    error: ErrorDetail
+
+
+# --- Streams ----------------------------------------------------------------------------------------------------
+
+
+class Started(_Shape):
+    model: str
+    provider: str
+    request_id: str
+
+
+class Text(_Shape):
+    text: str
+
+
+class ToolCall(_Shape):
+    index: _Count
+    id: str
+    name: str
+    arguments: str = Field(description="a piece of the JSON text")
+
+
+class Phase(_Shape):
+    name: str
+    voice: str
+
+
+class StartedEvent(_Shape):
+    """The first one: who answers."""
+
+    event: Literal["started"]
+    data: Json[Started]
+
+
+class TextEvent(_Shape):
+    """Some more of the content."""
+
+    event: Literal["text"]
+    data: Json[Text]
+
+
+class ReasoningEvent(_Shape):
+    """Some more of what the model thinks."""
+
+    event: Literal["reasoning"]
+    data: Json[Text]
+
+
+class ToolCallEvent(_Shape):
+    """Some more of a call that the model asks for."""
+
+    event: Literal["tool_call"]
+    data: Json[ToolCall]
+
+
+class PhaseEvent(_Shape):
+    """What a strategy is doing."""
+
+    event: Literal["phase"]
+    data: Json[Phase]
+
+
+class WarningEvent(_Shape):
+    """Something is not done as asked for."""
+
+    event: Literal["warning"]
+    data: Json[Warned]
+
+
+class FinishedEvent(_Shape):
+    """The last one of an answer that is complete."""
+
+    event: Literal["finished"]
+    data: Json[Finished]
+
+
+class ErrorEvent(_Shape):
+    """The last one of an answer that broke after it had begun; what was said before is all there is."""
+
+    event: Literal["error"]
+    data: Json[Error]
+
+
+_Event = (
+    StartedEvent | TextEvent | ReasoningEvent | ToolCallEvent | PhaseEvent | WarningEvent | FinishedEvent | ErrorEvent
+)
+
+
+class StreamEvent(RootModel[_Event]):
+    """One server-sent event: its name is in the line `event:`, its data, as JSON, in the line `data:`.
+
+    `started` comes first and `finished` last, or `error` where the answer breaks. A line that begins with a colon only
+    keeps the connection open.
+    """
+
+    root: Annotated[_Event, Field(discriminator="event")]
+
+
+# --- What the pool tells of itself ------------------------------------------------------------------------------
+
+
+class Model(_Shape):
+    id: str = Field(examples=["ollama/phi3:mini"])
+    object: Literal["model"]
+    created: int = Field(description="when the pool started, in seconds since 1970")
+    owned_by: str = Field(examples=["ollama"])
+
+
+class Models(_Shape):
+    """Everything that may be named as `model`, in the shape of OpenAI's list."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Probe(_Shape):
+    status: str = Field(description="`ok`, or why not", examples=["ok"])
+
+
+class _Summary(_Shape):
+    status: Literal["ok", "degraded"] = Field(
+        description="`degraded`: a provider is in trouble, or a task has only its fallback"
+    )
+    healthy: bool = Field(description="whether every task can be answered")
+    version: str
+    config_version: str = Field(description="the first 12 hex digits of a hash of the configuration")
+    config_error: str | None = Field(
+        description="why the newest configuration was refused; the one before it stays in force"
+    )
+
+
+class Health(_Summary):
+    """How the pool is, in short."""
+
+    providers: dict[str, State] = Field(
+        description="`loading`: answers, but the first time slowly; `degraded`: some of its models are missing",
+        examples=[{"phi3": "healthy", "llama": "loading"}],
+    )
+
+
+class ProviderHealth(_Shape):
+    state: State
+    why: str
+    driver: str = Field(examples=["ollama"])
+    models: list[str] = Field(examples=[["ollama/phi3:mini"]])
+    tasks: list[str] = Field(description="those that it answers")
+    weight: float = Field(description="its share of the traffic")
+    fallback: bool
+    in_flight: _Count = Field(description="how many calls of it are under way")
+
+
+class HealthDetailed(_Summary):
+    """How the pool is, and why."""
+
+    providers: dict[str, ProviderHealth]
+    tasks_without_provider: list[str]
+    tasks_on_fallback: list[str]
+    draining: bool
+    uptime_seconds: Annotated[float, Field(ge=0)]
