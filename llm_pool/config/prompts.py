@@ -74,8 +74,9 @@ class Head(Section):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a file says. `spec` is its schema, compiled."""
+    """What a file says. `spec` is its schema, compiled; `file` is how messages call it."""
 
+    file: str = ""
     head: Head = Head()
     system: str = ""
     spec: Spec | None = None
@@ -100,7 +101,7 @@ def parsed(content: bytes, name: str) -> Prompt:
         raise ConfigError(f"{name}:{line}: is not UTF-8") from None
     front, system = _split(text, name)
     head = _head(front, name)
-    return Prompt(head, system.strip(), _spec(head, front, name))
+    return Prompt(name, head, system.strip(), _spec(head, front, name))
 
 
 def _split(text: str, name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING
 
+from llm_pool.config.catalog import Catalog
 from llm_pool.config.environment import OLLAMA_URL
 from llm_pool.config.fields import keys_of, values_of
 from llm_pool.core.errors import shown
@@ -45,10 +46,25 @@ def report(loaded: Loaded) -> str:
             ]
         else:
             parts.append(_table(f"[{section}]", _rows(getattr(settings, section), section, loaded.origins)))
+    parts.append(_tasks(loaded))
     parts += _pending(loaded)
     if loaded.ignored:
         parts.append("\n  ".join(["environment variables left alone:", *loaded.ignored]))
     return "\n\n".join(parts) + "\n"
+
+
+def _tasks(loaded: Loaded) -> str:
+    """What can be asked for, and who answers."""
+    tasks = Catalog.of(loaded.settings, loaded.prompts).tasks.values()
+    width = max(len(task.name) for task in tasks)
+    return "\n".join([
+        "tasks:",
+        *(
+            f"  {task.name:{width}}  {task.strategy} of {', '.join(task.providers) or 'nobody'}"
+            f"  # {loaded.prompts[task.name].file if task.name in loaded.prompts else 'no prompt'}"
+            for task in tasks
+        ),
+    ])
 
 
 def _pending(loaded: Loaded) -> Iterator[str]:
