@@ -12,17 +12,22 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llm_pool.app import running
+from llm_pool import process
+from llm_pool.app import Alive
+from llm_pool.config.load import ConfigError, load
 from llm_pool.config.settings import split_address
 from llm_pool.core.errors import StartRefused
+from llm_pool.core.tasks import Tasks
 from llm_pool.edges.readiness import Lifecycle
+from llm_pool.reload import follow
 from llm_pool.telemetry.logs import configure, fields
 from llm_pool.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from llm_pool.config.load import Loaded
@@ -125,7 +130,8 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
     stop = _Stop()
     stop.listen()
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(running(loaded, environ=environ))
+        alive = await stack.enter_async_context(Alive(loaded, environ=environ))
+        pool = alive.pool
         edges: dict[str, Edge] = {}
         for name, open_edge in _edges(loaded.settings).items():
             try:
@@ -147,6 +153,8 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
             log.info("environment variables left alone", extra=fields(names=list(loaded.ignored)))
         if any(not _loopback(split_address(edge.address)[0]) for edge in edges.values()):
             log.warning("everybody who can reach this machine may call: there is no authentication")
+        following = await stack.enter_async_context(Tasks())
+        following.start(follow(alive, loaded, environ), name="watching the configuration")
         announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
         await stop.asked.wait()
         lifecycle.draining = True
@@ -231,3 +239,25 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m llm_pool.serve [FILE]`, what `llm-pool serve` replaces itself with. Gives the exit code."""
+    return process.ended(lambda: _main(Path(arguments[0]) if arguments else None))
+
+
+def _main(path: Path | None) -> int:
+    process.allow_interrupts()
+    try:
+        serve(load(path, os.environ), os.environ)
+    except (ConfigError, StartRefused) as error:
+        print(f"llm-pool: {error}", file=sys.stderr)  # noqa: T201 - to the person who started it
+        return process.REFUSED
+    return process.OK
+
+
+if __name__ == "__main__":
+    # Under its own name, too: there is then one module of it, and its log lines say whose they are.
+    from llm_pool.serve import main as main_of_serve
+
+    sys.exit(main_of_serve(sys.argv[1:]))
