@@ -335,6 +335,18 @@ async def test_a_task_goes_to_the_deployments_that_take_it(opening: Opening) -> 
     assert (await pool.infer(ask(pool, task="chat"))).provider == "last"
 
 
+async def test_an_answer_that_does_not_fit_its_schema_is_none_and_the_decision_says_so(opening: Opening) -> None:
+    toml = '[tasks.x]\nschema.type = "object"\n' + GOOD + FALLBACK.replace('"a stand-in speaks"', "'{}'")
+    request = ask(pool := await opening(toml), task="x", whole=False)
+
+    async with pool.open(request) as events:
+        heard = [event async for event in events]
+
+    assert [event.text for event in heard if isinstance(event, TextDelta)] == ["{}"]
+    wrong, right = Decision.of(request.trace).voices
+    assert (wrong.outcome, wrong.why, right.outcome) == ("INVALID_OUTPUT", "good: the answer is not JSON", "ok")
+
+
 async def test_a_strategy_that_is_not_built_yet_is_answered_by_fastest_and_says_so(opening: Opening) -> None:
     pool = await opening(GOOD)
     request = replace(ask(pool), strategy="Judge")

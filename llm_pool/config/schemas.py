@@ -81,6 +81,8 @@ def _said(error: jsonschema_rs.ValidationError, keys: Collection[str]) -> str:
             what = "has a key that the schema does not have"
         case "enum":  # narrowed, it lists what the question holds
             what = "is none of the values that it may have"
+        case "falseSchema":
+            what = "is nothing that the schema allows"
         case _:
             what = error.message
     place = ".".join(str(part) if isinstance(part, int) or part in keys else "*" for part in error.instance_path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Self, SupportsIndex
 
 import orjson
 
@@ -84,7 +84,7 @@ def _unwrapped(text: str) -> str:
     inner = text[opened.end() :]
     # JSON has no line breaks in its strings: three backticks that begin a line are not the answer's own.
     closed = _CLOSED.search(inner)
-    return (inner[: closed.start()] if closed else inner.rpartition("```")[0] or inner).strip()
+    return (inner[: closed.start()] if closed else inner.rstrip().removesuffix("```")).strip()
 
 
 def _mended(text: str) -> str | None:
@@ -94,7 +94,8 @@ def _mended(text: str) -> str | None:
     import json_repair  # noqa: PLC0415 - 5 MB that most pools never need
 
     try:
-        value = json_repair.loads(_Bounded(text), skip_json_loads=True)
+        looks = [LOOKS * len(text) + LOOKS_AT_LEAST]
+        value = json_repair.loads(_Bounded.of(text, looks), skip_json_loads=True)
         if not isinstance(value, dict | list):
             return None
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -103,15 +104,26 @@ def _mended(text: str) -> str | None:
 
 
 class _Bounded(str):
-    """A text that can be looked at so many times: on some, json_repair takes quadratic time - minutes for 64 KB."""
+    """A text that can be looked at so many times, its pieces included: on some, json_repair takes quadratic time -
+    minutes for 64 KB.
+    """
 
     __slots__ = ("_looks",)
+    _looks: list[int]
 
-    def __init__(self, text: str) -> None:
-        self._looks = LOOKS * len(text) + LOOKS_AT_LEAST
+    @classmethod
+    def of(cls, text: str, looks: list[int]) -> Self:
+        """`looks` holds the one number that this text and its pieces share."""
+        bounded = cls(text)
+        bounded._looks = looks
+        return bounded
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
-        self._looks -= 1
-        if self._looks < 0:
+        piece = super().__getitem__(key)
+        self._looks[0] -= 1 + len(piece) // 32  # to copy costs something, too
+        if self._looks[0] < 0:
             raise ValueError("too much is wrong with it")
-        return super().__getitem__(key)
+        return self.of(piece, self._looks) if isinstance(key, slice) else piece
+
+    def __add__(self, other: str) -> str:
+        return self.of(super().__add__(other), self._looks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_pool.core.errors import DeadlineExceeded, ProviderOverloaded, StreamBroken
+from llm_pool.core.errors import DeadlineExceeded, InvalidOutput, ProviderOverloaded, StreamBroken
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import Event, Finished, ReasoningDelta, Started, TextDelta, ToolCallDelta, Usage, Warning
 from llm_pool.dispatch.metering import Metering
@@ -212,3 +212,30 @@ async def test_a_warning_of_a_provider_reaches_those_who_ask_for_whole_answers_a
     await pool.infer(asked)
     assert Decision.of(asked.trace).warnings == (Warning("c", "t"),)
     assert asked.trace.attempts[0].first_token == 3.0
+
+
+# --- What an answer says ----------------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_turns_out_not_to_fit_keeps_its_time_and_usage_and_loses_its_success() -> None:
+    desk = Desk(*answer("one"))
+    with pytest.raises(InvalidOutput):
+        async with desk.open() as events:
+            assert [event async for event in events][-1] == Finished("stop", USAGE)
+            await asyncio.sleep(5)
+            raise InvalidOutput("a: the answer is not JSON")
+    attempt = desk.attempt
+    assert (attempt.outcome, attempt.why) == ("INVALID_OUTPUT", "a: the answer is not JSON")
+    assert (attempt.usage, attempt.ended) == (USAGE, 0.0)
+    assert (desk.ended("INVALID_OUTPUT"), desk.ended("ok"), desk.tokens("output")) == (1, 0, USAGE.output)
+
+
+async def test_any_other_error_after_the_end_is_the_consumers_own() -> None:
+    for own in (KeyError("bug"), StreamBroken("of another line"), asyncio.CancelledError()):
+        desk = Desk(*answer("one"))
+        with pytest.raises(type(own)):
+            async with desk.open() as events:
+                async for _ in events:
+                    pass
+                raise own
+        assert (desk.attempt.outcome, desk.attempt.why) == ("ok", "")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_pool.config.catalog import Catalog
+from llm_pool.config.prompts import parsed
 from llm_pool.core.errors import InvalidRequest, PoolError, UnknownModel, UnknownTask
 from llm_pool.core.trace import Decision
+from llm_pool.core.types import Message, Sampling, Text, replace
 from llm_pool.gates.preparing import Preparing
 from tests.scripted import Scripted, pool_of, request, settings_of
 
@@ -141,3 +143,156 @@ async def test_a_task_that_the_model_contradicts_is_refused() -> None:
     pool = pool_of({"a": Scripted()}, tables={"a": {"tasks": ["chat", "judge"]}})
     with pytest.raises(InvalidRequest, match="task: "):
         await pool.infer(request(task="judge", model="task/chat"))
+
+
+# --- Prompts, schemas and defaults of tasks ---------------------------------------------------------------------
+
+SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}
+JUDGE = b"""+++
+max_tokens = 64
+temperature = 0.5
+[ids]
+one = "winner"
+[schema]
+required = ["winner"]
+properties.winner = { type = ["string", "integer", "null"] }
++++
+You judge. Keep {this}, %s, $x and {{ that }}.
+"""
+RANK = JUDGE.replace(b'one = "winner"', b'each = "winner"')
+FREE = b"You answer {freely}."
+
+
+async def with_prompts(
+    asked: Request, *, tasks: dict[str, Any] | None = None, qos: dict[str, Any] | None = None, **prompts: bytes
+) -> Request:
+    """What is asked of the next stage where the tasks have these prompt files and tables."""
+    settings = settings_of({"a": {}}, sections={"tasks": tasks or {}, "qos": qos or {}})
+    catalog = Catalog.of(settings, {name: parsed(content, f"{name}.md") for name, content in prompts.items()})
+    upstream = Scripted()
+    async with Preparing(catalog, version="v7").open(asked, upstream):
+        return upstream.requests[0]
+
+
+def said(asked: Request) -> list[tuple[str, str]]:
+    return [
+        (message.role, "".join(part.text for part in message.parts if isinstance(part, Text)))
+        for message in asked.messages
+    ]
+
+
+def talk(*turns: tuple[Any, str], task: str = "chat") -> Request:
+    return replace(request(task=task), messages=tuple(Message.of(role, text) for role, text in turns))
+
+
+JUDGES = "You judge. Keep {this}, %s, $x and {{ that }}."
+
+
+async def test_the_prompt_of_a_task_stands_before_what_the_caller_says() -> None:
+    ready = await with_prompts(request("Which?", task="judge"), judge=JUDGE)
+    assert said(ready) == [("system", JUDGES), ("user", "Which?")]
+    ready = await with_prompts(request("Hi"), chat=FREE)
+    assert said(ready) == [("system", "You answer {freely}."), ("user", "Hi")]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["{this}", "{this.__class__}", "%s %(x)s", "$x ${x}", "{{ that }}", "+++\nx\n+++", "\\1"]
+)
+async def test_what_the_caller_says_never_becomes_part_of_the_prompt(prompt: str) -> None:
+    ready = await with_prompts(request(prompt, task="judge"), judge=JUDGE)
+    assert said(ready) == [("system", JUDGES), ("user", prompt)]
+
+
+async def test_a_caller_with_a_system_message_has_said_how_to_answer_freely_but_not_in_which_form() -> None:
+    turns = (("system", "Be rude."), ("user", "Hi"))
+    assert said(await with_prompts(talk(*turns), chat=FREE)) == list(turns)
+    assert said(await with_prompts(talk(*turns, task="judge"), judge=JUDGE)) == [("system", JUDGES), *turns]
+
+
+async def test_a_conversation_keeps_its_order_behind_the_prompt() -> None:
+    turns = (("user", "Hi"), ("assistant", "Hello"), ("user", "Bye"))
+    assert said(await with_prompts(talk(*turns), chat=FREE)) == [("system", "You answer {freely}."), *turns]
+
+
+async def test_without_a_prompt_there_is_no_system_message() -> None:
+    assert said(await with_prompts(request("Hi"))) == [("user", "Hi")]
+    assert said(await with_prompts(request("Hi"), chat=b"+++\nmax_tokens = 5\n+++\n")) == [("user", "Hi")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "table", "front", "holds"),
+    [
+        (Sampling(), {}, b"", (99, None)),
+        (Sampling(), {}, b"max_tokens = 64\ntemperature = 0.5", (64, 0.5)),
+        (Sampling(), {"max_tokens": 7}, b"max_tokens = 64\ntemperature = 0.5", (7, 0.5)),
+        (Sampling(), {"temperature": 0.0}, b"max_tokens = 64\ntemperature = 0.5", (64, 0.0)),
+        (Sampling(5), {"max_tokens": 7, "temperature": 1.0}, b"max_tokens = 64", (5, 1.0)),
+        (Sampling(None, 0.0), {"max_tokens": 7, "temperature": 1.0}, b"", (7, 0.0)),
+        (Sampling(5, 2.0), {"max_tokens": 7}, b"temperature = 0.5", (5, 2.0)),
+    ],
+)
+async def test_the_request_wins_over_the_table_the_table_over_the_prompt_and_that_over_the_defaults(
+    asked: Sampling, table: dict[str, Any], front: bytes, holds: tuple[int, float | None]
+) -> None:
+    question, prompt = replace(request(task="mine"), sampling=asked), b"+++\n" + front + b"\n+++\n"
+    ready = await with_prompts(question, tasks={"mine": table}, qos={"max_tokens_default": 99}, mine=prompt)
+    assert (ready.sampling.max_tokens, ready.sampling.temperature) == holds
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_an_answer_with_a_schema_is_whole(whole: bool) -> None:
+    """What may turn out not to fit must not have been begun."""
+    ready = await with_prompts(request(task="mine", whole=whole), tasks={"mine": {"schema": SCHEMA}})
+    assert ready.whole
+    assert ready.spec is not None
+    assert ready.spec.schema == SCHEMA
+    free = await with_prompts(request(whole=whole), tasks={"mine": {"schema": SCHEMA}})
+    assert (free.whole, free.spec) == (whole, None)
+
+
+ASKED = '{"question": "?", "candidates": [{"id": "a"}, {"id": 2}]}'
+
+
+async def test_the_schema_is_narrowed_to_the_candidates_of_the_question() -> None:
+    judging = (await with_prompts(request(ASKED, task="judge"), judge=JUDGE)).spec
+    assert judging is not None
+    assert [judging.problem({"winner": each}) == "" for each in ("a", 2, None, "2", "b")] == [True] * 3 + [False] * 2
+    assert judging.schema["properties"]["winner"] == {"enum": ["a", 2, None]}
+    ranking = (await with_prompts(request(ASKED, task="rank"), tasks={"rank": {}}, rank=RANK)).spec
+    assert ranking is not None
+    assert [ranking.problem({"winner": each}) == "" for each in ([2, "a"], ["a"], ["a", "a"])] == [True, False, False]
+
+
+async def test_of_plain_text_the_schema_stays_as_it_is() -> None:
+    spec = (await with_prompts(request("Is it a or 2?", task="judge"), judge=JUDGE)).spec
+    assert spec is not None
+    assert spec.problem({"winner": "anybody"}) == ""
+
+
+async def test_what_the_user_said_last_is_the_question() -> None:
+    turns = [("user", ASKED), ("assistant", "b"), ("user", '["x", "y"]'), ("assistant", ASKED), ("system", ASKED)]
+    spec = (await with_prompts(talk(*turns, task="judge"), judge=JUDGE)).spec
+    assert spec is not None
+    assert spec.schema["properties"]["winner"] == {"enum": ["1", "2", None]}
+    spec = (await with_prompts(talk(("system", ASKED), task="judge"), judge=JUDGE)).spec
+    assert spec is not None
+    assert "enum" not in spec.schema["properties"]["winner"]
+
+
+@pytest.mark.parametrize("prompt", ['[{"text": "x"}]', '[{"id": 1}, {"id": "1"}]', '{"candidates": []}', "[1]"])
+async def test_candidates_that_cannot_be_told_apart_are_the_callers_mistake(prompt: str) -> None:
+    asked = request(prompt, task="judge")
+    with pytest.raises(InvalidRequest) as caught:
+        await with_prompts(asked, judge=JUDGE)
+    assert caught.value.details == {"field": "prompt"}
+    assert (await with_prompts(request(prompt), judge=JUDGE)).spec is None, "another task does not look at them"
+
+
+async def test_the_narrowed_schema_of_one_question_is_not_that_of_the_next() -> None:
+    settings = settings_of({"a": {}})
+    gate, upstream = Preparing(Catalog.of(settings, {"judge": parsed(JUDGE, "j")}), version="v"), Scripted()
+    for prompt in (ASKED, '["x"]', "plain"):
+        async with gate.open(request(prompt, task="judge"), upstream):
+            pass
+    winners = [each.spec.schema["properties"]["winner"] for each in upstream.requests if each.spec]
+    assert winners == [{"enum": ["a", 2, None]}, {"enum": ["1", None]}, {"type": ["string", "integer", "null"]}]

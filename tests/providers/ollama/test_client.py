@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llm_pool.config.schemas import spec_of
 from llm_pool.core.types import (
     Event,
     Finished,
@@ -15,6 +16,7 @@ from llm_pool.core.types import (
     Started,
     TextDelta,
     Usage,
+    replace,
 )
 from llm_pool.providers.ollama.client import Ollama
 from tests.fakes.ollama import FakeOllama, Script
@@ -62,6 +64,17 @@ async def test_settings_and_headers_reach_the_server() -> None:
         assert received.headers["accept-encoding"] == "identity"
         assert "cookie" not in received.headers
         assert fake.open_streams == 0
+
+
+async def test_the_schema_of_an_answer_reaches_the_server() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    async with FakeOllama({"llama3:latest": Script(answer='{"a": "x"}')}) as fake:
+        async with provider(fake) as ollama:
+            assert (await ask(ollama, replace(request(), spec=spec_of(schema)))).content == '{"a": "x"}'
+            await ask(ollama)
+        first, second = fake.asked()
+        assert first.body["format"] == schema
+        assert "format" not in second.body
 
 
 async def test_one_connection_serves_many_answers_that_were_read_to_their_end() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_pool.config.schemas import narrowed, spec_of
 from llm_pool.core.errors import (
     PoolError,
     ProviderError,
@@ -37,6 +38,7 @@ from llm_pool.core.types import (
     ToolCall,
     ToolResult,
     Usage,
+    replace,
 )
 from llm_pool.providers.ollama.translate import (
     Decoder,
@@ -134,6 +136,17 @@ def test_a_request_without_a_model_is_refused() -> None:
 def test_no_text_is_changed_on_its_way_out(turns: list[tuple[Any, str]]) -> None:
     wire = to_wire(request(*(Message.of(role, text) for role, text in turns)), num_ctx=None, keep_alive=None)
     assert [(message["role"], message["content"]) for message in orjson.loads(orjson.dumps(wire))["messages"]] == turns
+
+
+def test_the_schema_of_an_answer_goes_out_as_its_format() -> None:
+    """The server then lets the model write nothing else. Narrowed, it holds the ids of this one question."""
+    schema = {"type": "object", "properties": {"winner": {"type": ["string", "null"]}}, "required": ["winner"]}
+    for each in (schema, narrowed(schema, ["a", 2], each=None, one="winner")):
+        asked = replace(request(Message.of("user", "hi")), spec=spec_of(each))
+        wire = to_wire(asked, num_ctx=None, keep_alive=None)
+        assert wire.keys() == {"model", "messages", "stream", "format"}
+        assert orjson.loads(orjson.dumps(wire["format"])) == each
+    assert wire["format"]["properties"] == {"winner": {"enum": ["a", 2, None]}}
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------
