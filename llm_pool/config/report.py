@@ -114,7 +114,7 @@ def _provider_rows(table: ProviderTable, origins: Mapping[str, str]) -> Iterator
 
 def _table(heading: str, rows: Iterator[Row]) -> str:
     kept = list(rows)
-    width = max(len(key) for key, _, _ in kept)
+    width = max((len(key) for key, _, _ in kept), default=0)
     wide = max((len(value) for _, value, _ in kept if len(value) <= _VALUE_WIDTH), default=0)
     lines = [heading]
     for key, value, origin in kept:

@@ -161,7 +161,7 @@ class TaskTable(Section):
 
     prompt: str | None = Field(
         None,
-        description="file of its prompt, from this file's directory; empty: none; default: prompts/NAME.md",
+        description="file of its prompt, from this file's directory; empty: none; default: that of NAME in prompts/",
     )
     answer: dict[str, Any] | None = Field(
         None, alias="schema", description="JSON Schema that answers must fit; default: the one in the prompt's file"

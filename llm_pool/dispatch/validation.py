@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from llm_pool.core.types import Event, FinishReason, Spec
 
-MENDED_AT_MOST = 64 * 1024  # characters; mending is slow Python, and no honest answer to a schema is longer
+MENDED_AT_MOST = 16 * 1024  # characters; mending is slow Python (0.2 s at worst), and few honest answers are longer
 LOOKS = 4  # how often mending may look at each character: nearly JSON needs 1 to 3, a stammer (`{"{"{"`) thousands
 LOOKS_AT_LEAST = 10_000
 
-# What local models that reason in their text put before the answer.
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+# What local models that reason in their text put before the answer; the prompt of some of them has begun it already.
+_THOUGHT = re.compile(r"(<think>)?[^{\[]*?</think>|<think>.*?</think>", re.DOTALL)
 _OPENED = re.compile(r"```[A-Za-z0-9_-]*[ \t\r]*\n")
 _CLOSED = re.compile(r"^[ \t]*```", re.MULTILINE)
 

@@ -23,6 +23,14 @@ def test_the_default_file_is_reported_with_origins_and_fits_a_terminal() -> None
     assert max(map(len, text.split("\npath")[0].splitlines()[2:])) <= 100
 
 
+def test_an_empty_task_table_is_reported_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "llm-pool.toml"
+    path.write_text('[tasks.mine]\n[[providers]]\nname = "a"\ndriver = "sim"\nmodel = "m"\n')
+    text = report(load(path, {}))
+    assert "[tasks.mine]\n" in text
+    assert "  mine               fastest of a  # no prompt\n" in text
+
+
 def test_keys_are_references_and_headers_are_masked(tmp_path: Path) -> None:
     path = tmp_path / "llm-pool.toml"
     path.write_text(

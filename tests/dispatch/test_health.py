@@ -103,3 +103,65 @@ async def test_with_its_block_every_watch_ends() -> None:
         await asyncio.sleep(1)
     assert len(asyncio.all_tasks()) == 1
     assert asyncio.get_running_loop().time() == 1.0
+
+
+# --- A change of who is looked after ----------------------------------------------------------------------------
+
+
+async def test_what_is_known_of_one_that_stays_stays_and_its_next_question_comes_when_it_would_have() -> None:
+    stays = Scripted(healths=[ILL, WELL])
+    async with watch(a=stays, b=Scripted()) as health:
+        await asyncio.sleep(3)
+        for _ in range(20):
+            await health.follow({"a": stays, "c": Scripted()})
+            assert health.of("a") == ILL
+        assert stays.asked_how_it_is == 1
+        await asyncio.sleep(1.9)
+        assert health.of("a") == ILL
+        await asyncio.sleep(0.2)
+        assert health.of("a") == WELL
+
+
+async def test_another_provider_of_the_same_name_is_asked_at_once_and_the_one_before_never_again() -> None:
+    before, after = Scripted(healths=[ILL]), Scripted(healths=[1.0, WELL])
+    metrics = Metrics()
+    async with watch(a=before, metrics=metrics) as health:
+        await asyncio.sleep(1)
+        await health.follow({"a": after})
+        assert health.of("a").state == "checking"
+        await asyncio.sleep(1.5)
+        assert health.of("a") == WELL
+        assert counted(metrics, "llm_pool_provider_up", {"deployment": "a"}) == 1
+        await asyncio.sleep(60)
+        assert before.asked_how_it_is == 1
+
+
+async def test_one_that_is_gone_is_shown_no_more() -> None:
+    """Not even where its health check was under way."""
+    metrics = Metrics()
+    async with watch(a=Scripted(), b=Scripted(healths=[WELL, 60.0]), metrics=metrics) as health:
+        await asyncio.sleep(5.5)
+        assert _shown(metrics) == {"a", "b"}
+        await health.follow({"c": Scripted(), "a": Scripted()})
+        assert list(health.all()) == ["c", "a"]  # in this order
+        assert health.of("b").state == "checking"
+        await asyncio.sleep(60)
+        assert _shown(metrics) == {"a", "c"}
+
+
+async def test_many_changes_leave_one_watch_for_each() -> None:
+    async with watch(a=Scripted()) as health:
+        for _ in range(50):
+            await health.follow({"a": Scripted(), "b": Scripted(healths=["stall"])})
+            await asyncio.sleep(0.1)
+        assert len(asyncio.all_tasks()) == 1 + 2
+    assert len(asyncio.all_tasks()) == 1
+
+
+def _shown(metrics: Metrics) -> set[str]:
+    return {
+        sample.labels["deployment"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "llm_pool_provider_up"
+    }

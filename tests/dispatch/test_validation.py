@@ -56,6 +56,7 @@ def test_an_answer_that_fits_is_delivered_as_it_was_written(text: str) -> None:
         f"<think>{{not this}}</think>{GOOD}",
         f"  <think>\nFirst ```json\n{{}}\n``` then\n</think>\n\n{GOOD}",
         f"<think></think>\n```json\n{GOOD}\n```",
+        f"so it must be this one\n</think>\n\n{GOOD}",
     ],
 )
 def test_fences_and_thoughts_are_taken_off(text: str) -> None:
