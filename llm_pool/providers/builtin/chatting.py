@@ -1,0 +1,63 @@
+"""Answer a conversation with its own sentences, and say that no language model did. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llm_pool.providers.builtin.phrases import central, key_phrases
+from llm_pool.providers.builtin.text import MOST, clean, cut, language, quoted, sentences, stemmer, stems, words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_pool.providers.builtin.text import Language
+
+_SENTENCES = 3  # of the answer
+_LONGEST = 400  # characters of one of them
+_QUESTION = 300  # characters of the question that are repeated
+_MARK = {
+    "en": "[builtin/extractive: no language model answered]",
+    "pt": "[builtin/extractive: nenhum modelo de linguagem respondeu]",
+}
+
+
+def chat(said: Sequence[str]) -> list[str]:
+    """The answer to the last of these texts in pieces, one sentence each; joined they are the whole answer."""
+    last = clean(said[-1]) if said else ""
+    lang = language(last)
+    stem = stemmer(lang)
+    asked, source = _divided(last)
+    earlier = "\n".join(clean(text) for text in said[:-1])[-MOST:]
+    towards = frozenset(stems(asked, lang, stem))
+    own = [each for each in central(f"{earlier}\n{source}".strip(), lang, stem, towards=towards) if each.text != asked]
+    if len(towards) > 1 or earlier:
+        own = [each for each in own if each.stems & towards] or (own if source else [])
+    chosen = sorted(own[:_SENTENCES], key=lambda each: each.place)
+    about = quoted(asked, _QUESTION)
+    if not chosen:
+        return [f"{_MARK[lang]} ", *_nothing(about, asked, lang)]
+    lead = f'Sobre "{about}", a conversa diz: ' if lang == "pt" else f'On "{about}", the conversation says: '
+    return [
+        f"{_MARK[lang]} ",
+        lead,
+        *(f"{cut(each.text, _LONGEST)} " for each in chosen[:-1]),
+        cut(chosen[-1].text, _LONGEST),
+    ]
+
+
+def _divided(text: str) -> tuple[str, str]:
+    """The question in a text, and the rest of it: the last sentence that asks, else the first."""
+    bodies = sentences(text)
+    if len(bodies) <= 1:
+        return text, ""
+    asking = [body for body in bodies if body.endswith("?")]
+    question = asking[-1] if asking else bodies[0]
+    return question, "\n".join(body for body in bodies if body != question)
+
+
+def _nothing(about: str, asked: str, lang: Language) -> list[str]:
+    keys = [phrase.text for phrase in key_phrases(asked, lang)[:6]] or list(dict.fromkeys(words(asked)))[:6]
+    listed = cut(", ".join(keys), _QUESTION) or "-"
+    if lang == "pt":
+        return [f'A conversa não contém texto do qual responder a "{about}". ', f"Palavras-chave: {listed}."]
+    return [f'The conversation holds no text to answer "{about}" from. ', f"Key words: {listed}."]

@@ -1,0 +1,323 @@
+"""What a question states beside its topic: preferences, limits, exclusions, weights. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm_pool.providers.builtin.exclusions import divided
+from llm_pool.providers.builtin.features import names_of
+from llm_pool.providers.builtin.inputs import strings
+from llm_pool.providers.builtin.numbers import NAMES, bounds
+from llm_pool.providers.builtin.preferences import PREFERENCES, Preference
+from llm_pool.providers.builtin.tables import listed
+from llm_pool.providers.builtin.text import QUALIFIERS, Language, clean, content, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from llm_pool.providers.builtin.features import Features
+    from llm_pool.providers.builtin.numbers import Bound
+
+_MOST_CRITERIA = 8_000  # characters of criteria that are read
+_IN_PASSING = 0.6  # the weight of a preference of the query itself, beside 1 for a stated criterion
+_PERCENT = 100
+_LIST_LIMIT = 40  # entries of a table of weights
+
+_QUERY = ("query", "question", "q", "wish", "goal", "topic", "task", "search", "prompt", "request", "ask", "need",
+"user_query",
+          "consulta", "pergunta", "busca", "pesquisa", "objetivo", "tema", "pedido", "intent", "context",
+          "contexto")  # fmt: skip
+_EXCLUDING = listed(
+    "exclude excluded excludes excluding avoid not negatives negative without forbidden banned must_not excluir "
+    "evitar sem "
+    "exceto blacklist block"
+)
+_PLAIN = listed(
+    "criteria criterion criterios critérios criterio critério preferences preference preferências preferencias "
+    "constraints "
+    "constraint requirements requisitos restrições restricoes filters filtros must prefer rules instructions notes "
+    "want"
+)
+_MAX, _MIN = (
+    frozenset({"max", "maximum", "maximo", "máximo", "maxima", "até", "under", "below", "lte", "lt", "most"}),
+    frozenset({
+        "min",
+        "minimum",
+        "minimo",
+        "mínimo",
+        "minima",
+        "over",
+        "above",
+        "gte",
+        "gt",
+        "least",
+        "from",
+        "since",
+        "after",
+    }),
+)
+_HIGH = listed(
+    "high highest higher most more max maximum long longest longer big biggest large largest maior maiores mais alta "
+    "alto altas "
+    "best better good great strong strongest melhor melhores boa bom longa"
+)
+_LOW = listed(
+    "low lowest lower least less fewest fewer min minimum short shortest shorter small smallest smaller light cheap "
+    "menor menores "
+    "menos baixo baixa baixos baixas pouca pouco poucas poucos curta"
+)
+_LESS_IS_BETTER = frozenset({
+    "price",
+    "distance",
+    "weight",
+    "duration",
+    "calories",
+    "latency",
+    "latência",
+    "size",
+    "error",
+    "risk",
+})
+_GENERIC = frozenset({
+    "level",
+    "value",
+    "total",
+    "number",
+    "count",
+    "avg",
+    "average",
+    "life",
+    "per",
+    "in",
+    "of",
+    "de",
+    "index",
+})
+_BY_LENGTH = sorted(
+    ((says, preference) for preference in PREFERENCES for says in preference.says.split("|")),
+    key=lambda each: -len(each[0]),
+)
+_BY_NAME = {preference.name: preference for preference in PREFERENCES}
+_ALSO_NEGATED = {"expensive": "cheap", "caro": "cheap", "cara": "cheap", "difficult": "easy", "complicado": "easy",
+"slow": "quick",
+                 "demorado": "quick", "demorada": "quick", "heavy": "light", "pesado": "light", "outdated": "recent",
+                 "desatualizado": "recent", "difícil": "easy", "far": "near", "longe": "near", "técnico": "easy",
+                 "technical": "easy", "complex": "easy", "velho": "recent"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`low <= number <= high` of a candidate's number `name`."""
+
+    name: str
+    low: float
+    high: float
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    topic: tuple[str, ...]  # content words of the query, as written
+    minor: tuple[str, ...]  # those that only praise
+    preferences: tuple[tuple[Preference, float], ...]  # with their weights
+    numbers: tuple[tuple[str, int, float], ...]  # name, 1 where more is better and -1 where less is, weight
+    limits: tuple[Limit, ...]
+    excluded: tuple[str, ...]
+    wanted: tuple[str, ...]  # content words of the criteria that are none of the above
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The criteria while they are being read."""
+
+    lang: Language
+    stem: Callable[[str], str]
+    names: frozenset[str]
+    preferences: dict[str, tuple[Preference, float]]
+    numbers: dict[str, tuple[int, float]]
+    limits: list[Limit]
+    excluded: list[str]
+    wanted: list[str]
+
+
+def query_of(asked: Mapping[str, Any]) -> str:
+    """What is asked for, in the words of the question, clean."""
+    lower = {str(key).lower(): value for key, value in asked.items()}
+    found = [clean(", ".join(strings(lower[name]))) for name in _QUERY if lower.get(name)]
+    return clean("\n".join(found)) or clean("\n".join(strings({**asked})))
+
+
+def criteria(
+    asked: Mapping[str, Any], found: Sequence[Features], lang: Language, stem: Callable[[str], str]
+) -> Criteria:
+    """Read what the question states. Fields of candidates that it names count as criteria."""
+    reading = _Reading(lang, stem, names_of(found), {}, {}, [], [], [])
+    query = query_of(asked)
+    rest = _read_text(reading, query, weight=_IN_PASSING)
+    reading.wanted.clear()
+    for key, value in asked.items():
+        if str(key).lower() not in _QUERY:
+            _read_field(reading, str(key).lower(), value, deepest=4)
+    said = content(rest, lang)
+    topic = [word for word in said if word not in QUALIFIERS[lang]]
+    minor = [word for word in said if word in QUALIFIERS[lang]]
+    taken = {*topic, *minor}
+    return Criteria(
+        topic=tuple(dict.fromkeys(topic or minor)),
+        minor=tuple(dict.fromkeys(minor if topic else ())),
+        preferences=tuple(reading.preferences.values()),
+        numbers=tuple((name, better, weight) for name, (better, weight) in reading.numbers.items()),
+        limits=tuple(reading.limits),
+        excluded=tuple(dict.fromkeys(reading.excluded)),
+        wanted=tuple(word for word in dict.fromkeys(reading.wanted) if word not in taken),
+    )
+
+
+def _read_field(reading: _Reading, key: str, value: object, *, deepest: int, weight: float = 1.0) -> None:
+    """One field of the question: `{"max_price": 200}`, `{"exclude": ["ads"]}`, `{"price": {"max": 9}}`, weights."""
+    named = clean(key).replace("-", "_").split("_")
+    match value:
+        case bool():
+            if value:
+                _read_text(reading, " ".join(named), weight=weight)
+            else:
+                reading.excluded.append(" ".join(named))
+        case int() | float():
+            _read_number(reading, key, named, float(value))
+        case dict() if deepest:
+            for inner, each in list(value.items())[:_LIST_LIMIT]:
+                outer = "" if key in _PLAIN or "weight" in key or "peso" in key else f"{key}_"
+                _read_field(reading, f"{outer}{str(inner).lower()}", each, deepest=deepest - 1)
+        case str() | list() if not _EXCLUDING.isdisjoint([key, *named]):
+            given = value[:_MOST_CRITERIA].split(",") if isinstance(value, str) else strings(value)[:_LIST_LIMIT]
+            reading.excluded += [bare for each in given if (bare := clean(each.lower()))]
+        case list() if deepest:
+            for each in value[:_LIST_LIMIT]:
+                _read_entry(reading, key, each, deepest - 1)
+        case str():
+            language_named = key in {"language", "lang", "idioma"}
+            spoken = (
+                {"pt": "em português", "en": "in english"}.get(value[:2].lower(), value) if language_named else value
+            )
+            _read_text(reading, clean(spoken if key in _PLAIN else f"{' '.join(named)} {spoken}"), weight=weight)
+        case _:
+            pass
+
+
+def _read_number(reading: _Reading, key: str, named: Sequence[str], value: float) -> None:
+    """A limit (`max_price`), or the weight of what the key names, up to 1 or in percent."""
+    if {*named} & (_MAX | _MIN):
+        _read_limit(reading, named, value)
+    elif 0 < value <= _PERCENT and not key.startswith(("top", "limit", "k", "n_")):
+        _read_text(reading, " ".join(named), weight=value if value <= 1 else 1.0)
+
+
+def _read_entry(reading: _Reading, key: str, entry: object, deepest: int) -> None:
+    """One entry of a list of criteria: a text, or `{"name": ..., "weight": ..., "direction": ...}`."""
+    if isinstance(entry, dict) and (name := entry.get("name") or entry.get("criterion") or entry.get("nome")):
+        said = next((value for word in ("weight", "peso") if (value := entry.get(word)) is not None), 1.0)
+        weight = float(said) if isinstance(said, int | float) and 0 < said <= 1 else 1.0
+        rest = ", ".join(
+            strings([each for inner, each in entry.items() if inner not in {"name", "weight", "peso", "nome"}])
+        )
+        _read_text(reading, clean(f"{rest} {name}"), weight=weight)
+    elif isinstance(entry, dict):
+        _read_field(reading, key, entry, deepest=deepest)
+    else:
+        _read_text(reading, clean("\n".join(strings(entry))), weight=1.0)
+
+
+def _read_limit(reading: _Reading, named: Sequence[str], value: float) -> None:
+    upper = bool({*named} & _MAX)
+    rest = [word for word in named if word not in _MAX | _MIN]
+    kind = next((NAMES[word] for word in rest if word in NAMES), None) or _by_words(reading, rest)
+    if kind is not None and kind in reading.names:
+        high = value + (0.999 if kind == "date" else 0)
+        reading.limits.append(Limit(kind, -math.inf, high) if upper else Limit(kind, value, math.inf))
+
+
+def _read_text(reading: _Reading, text: str, *, weight: float) -> str:
+    """Take preferences, limits and exclusions from a text; what is left of it is returned, and kept as wanted."""
+    text = text[:_MOST_CRITERIA]
+    wish = divided(text, reading.lang)
+    for term in wish.excluded:
+        if (preference := _negated(term)) is not None:
+            _prefer(reading, preference, weight)
+        else:
+            reading.excluded.append(term)
+    rest = wish.kept
+    for bound in reversed(bounds(rest)):
+        if (limit := _limit(reading, bound)) is not None:
+            reading.limits.append(limit)
+            rest = f"{rest[: bound.start]}\n{rest[bound.end :]}"
+    _read_numbers(reading, words(rest), weight)
+    left = _read_preferences(reading, rest, weight)
+    reading.wanted += [word for word in content(left, reading.lang) if word not in QUALIFIERS[reading.lang]]
+    return rest
+
+
+def _read_preferences(reading: _Reading, text: str, weight: float) -> str:
+    """The text without the words that state a preference; the longest phrases are looked for first."""
+    left = f" {' '.join(words(text))} "
+    for says, preference in _BY_LENGTH:
+        if f" {says} " in left:
+            _prefer(reading, preference, weight)
+            left = left.replace(f" {says} ", " . ")
+    return left
+
+
+def _prefer(reading: _Reading, preference: Preference, weight: float) -> None:
+    held = reading.preferences.get(preference.name)
+    reading.preferences[preference.name] = (preference, max(weight, held[1] if held else 0.0))
+
+
+def _negated(term: str) -> Preference | None:
+    """The preference that excluding this states: "not too long", "nada caro"."""
+    if term in _ALSO_NEGATED:
+        return _BY_NAME[_ALSO_NEGATED[term]]
+    for says, preference in _BY_LENGTH:
+        if says == term and preference.opposite in _BY_NAME:
+            return _BY_NAME[preference.opposite]
+    return None
+
+
+def _limit(reading: _Reading, bound: Bound) -> Limit | None:
+    """A field that the words before it name counts before the kind of its unit: "battery above 8 hours"."""
+    name = _by_words(reading, bound.before)
+    if name is None or name in NAMES.values():
+        name = bound.kind if bound.kind in reading.names else None
+    if name is None and bound.kind is None:
+        name = _by_words(reading, (*bound.before, *bound.after))
+    return Limit(name, bound.low, bound.high, bound.soft) if name is not None else None
+
+
+def _by_words(reading: _Reading, said: Iterable[str]) -> str | None:
+    """The field of the candidates that one of these words names, the first word first."""
+    by_stem = _field_stems(reading)
+    return next((by_stem[found] for word in said if (found := reading.stem(word)) in by_stem), None)
+
+
+def _field_stems(reading: _Reading) -> dict[str, str]:
+    return {
+        reading.stem(word): name
+        for name in sorted(reading.names)
+        for word in name.split()
+        if len(word) > 1 and word not in _GENERIC
+    }
+
+
+def _read_numbers(reading: _Reading, said: Sequence[str], weight: float) -> None:
+    """Numeric fields that the text names: "highest battery", "menor latência", "price"."""
+    by_stem = _field_stems(reading)
+    for place, word in enumerate(said):
+        name = NAMES.get(word)
+        if name not in reading.names:
+            name = by_stem.get(reading.stem(word))
+        if name is None or name == "date":
+            continue
+        before = set(said[max(0, place - 3) : place])
+        better = 1 if before & _HIGH and not before & _LOW else -1 if before & _LOW else 0
+        if better or weight >= 1 or place == 0:
+            reading.numbers[name] = (better or (-1 if name in _LESS_IS_BETTER else 1), weight)

@@ -1,0 +1,201 @@
+"""What a text excludes: "without nuts", "no ads", "sem glúten", "exceto terror", "-react". Pure, one pass.
+
+Rules:
+
+1. A negator opens an exclusion; fillers after it are skipped ("que não tenha muito sal": "sal").
+2. It reaches to the next punctuation, the next word that begins something else ("for", "para"), or three words.
+3. "or", "nor", "ou", "nem" carry it on to the next word; "and" and "e" only where a short chunk follows, commas only in
+   a list that ends with "or".
+4. A negator that belongs to a limit ("no more than", "no máximo") or tells of a failure ("não liga", "not working")
+   excludes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_pool.providers.builtin.tables import listed, phrases
+from llm_pool.providers.builtin.text import QUALIFIERS, STOP, Language, distinct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LONGEST = 3  # content words of one exclusion
+_MOST = 64  # exclusions that are kept
+_AHEAD = 6  # chunks of a list "a, b, c or d" that are looked ahead
+_SENTENCE_ENDS = frozenset(".,;!?)\n")
+_ITEM = re.compile(r"(?<!\S)-(?=[^\W\d_])|[^\W_]+(?:[.'\u2019\-][^\W_]+)*(?:\+\+|#)?|[^\w\s]|\n")
+
+_NEGATORS: Mapping[Language, tuple[tuple[str, ...], ...]] = {
+    "en": tuple(
+        tuple(each.split())
+        for each in phrases(
+            """
+            nothing with|other than|rather than|instead of|but not|but no|free of|free from|do not include|
+            don't include|do not want|don't want|do not like|don't like|that isn't|that aren't|which isn't|
+            must not|should not|cannot be|excluding|exclude|excludes|except|without|avoid|avoiding|minus|not|no|
+            non|never|skip|ignoring|isn't|aren't|doesn't|don't|shouldn't|mustn't|w/o
+            """
+        )
+    ),
+    "pt": tuple(
+        tuple(each.split())
+        for each in phrases(
+            """
+            nada de|nada com|em vez de|ao invés de|livre de|livres de|a não ser|com exceção de|com excecao de|
+            mas não|mas sem|que não|não quero|excluindo|excluir|exclua|exceto|excepto|evitar|evite|evitando|
+            tirando|menos|fora|sem|não|nao|nem|nunca|nenhum|nenhuma|without
+            """
+        )
+    ),
+}
+_BY_FIRST: Mapping[Language, Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    lang: {first[0]: tuple(each for each in negators if each[0] == first[0]) for first in negators}
+    for lang, negators in _NEGATORS.items()
+}
+# Words after a negator that make it no exclusion (rule 4).
+_NO_EXCLUSION: Mapping[Language, frozenset[str]] = {
+    "en": listed("""
+        more less fewer longer later earlier older only just sure able enough yet matter problem worries working work
+        works found starting start responding loading load opening open connecting connect turning turn charging
+        recognized showing running run believe know understand necessarily least limited better worse one
+        """),
+    "pt": listed("""
+        mais menos máximo maximo mínimo minimo só somente apenas que de do da funciona funcionam funcionando liga
+        ligam carrega abre abrem conecta inicia responde aparece aparecem reconhece instala consigo consegue sei sabe
+        sabem pode posso dá entendo encontra encontrado encontrada obstante é são está estão ultrapasse passe exceda
+        existe
+        """),
+}
+_FILLERS: Mapping[Language, frozenset[str]] = {
+    "en": listed("""
+        a an any the too very so overly really from in is are be being been with have has having contain contains
+        containing include includes including require requires requiring need needs needing use uses using want like
+        of about all to some much many its just lots lot kind kinds
+        """),
+    "pt": listed("""
+        a o as os um uma uns umas muito muita muitos muitas tão demais seja sejam ser sendo tenha tenham ter tem
+        contenha contenham contém inclua incluam incluir use usem usar quero com do da dos das de em no na nos nas
+        precise precisa precisem precisar exija exige exijam exigir peça peçam necessite qualquer nenhum nenhuma algum
+        alguma nada que sobre necessidade
+        """),
+}
+_ENDERS: Mapping[Language, frozenset[str]] = {
+    "en": listed("""
+        for under over above below on at to that which who please but with from by within near in up if when because
+        so than less more max since after before between only preferably ideally is are must should i without no not
+        """),
+    "pt": listed("""
+        para pra com por que até ate acima abaixo mas porém em no na nos nas pelo pela se quando porque desde entre
+        perto somente apenas preferencialmente de-preferência é são deve devem eu sem não nem máximo mínimo
+        """),
+}
+_ALSO = {"en": frozenset({"or", "nor"}), "pt": frozenset({"ou", "nem"})}
+_AND = {"en": frozenset({"and", "&"}), "pt": frozenset({"e", "&"})}
+_INSIDE = {"en": frozenset({"of"}), "pt": frozenset({"de", "do", "da"})}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`kept` is the text with a line end in place of each exclusion; `excluded` are short phrases in lower case."""
+
+    kept: str
+    excluded: tuple[str, ...]
+
+
+def divided(text: str, lang: Language) -> Wish:
+    """Divide what a text wants from what it excludes."""
+    spans = [match.span() for match in _ITEM.finditer(text)]
+    items = [text[start:end].lower().replace("\u2019", "'") for start, end in spans]
+    kept: list[str] = []
+    excluded: list[str] = []
+    place = since = 0
+    while place < len(items) and len(excluded) < _MOST:
+        if after := _negator(items, place, lang):
+            terms, end = _scope(items, after, lang)
+            if terms:
+                excluded += terms
+                kept.append(text[since : spans[place][0]])
+                since, place = spans[end - 1][1], end
+                continue
+        place += 1
+    kept.append(text[since:])
+    return Wish("\n".join(kept).strip(), tuple(distinct(excluded[:_MOST])))
+
+
+def _negator(items: Sequence[str], place: int, lang: Language) -> int:
+    """The place after the negator that begins here, 0 where none does."""
+    if items[place] == "-" and place + 1 < len(items):
+        return place + 1
+    if items[place] in {"-", "\n"}:
+        return 0
+    for negator in _BY_FIRST[lang].get(items[place], ()):
+        after = place + len(negator)
+        if tuple(items[place:after]) == negator:
+            following = items[after] if after < len(items) else ""
+            if following in _NO_EXCLUSION[lang] and (negator[0] != "em"):
+                return 0
+            return after
+    return 0
+
+
+def _scope(items: Sequence[str], place: int, lang: Language) -> tuple[list[str], int]:
+    """The phrases excluded from here on, and the place after them."""
+    if items[place - 1] == "-":  # the operator of search engines takes one word
+        return [items[place]], place + 1
+    terms: list[str] = []
+    while True:
+        term, end = _chunk(items, place, lang)
+        if not term:
+            return terms, place
+        terms.append(term)
+        place = end
+        joint = items[end] if end < len(items) else ""
+        if joint in _ALSO[lang] or ((joint in _AND[lang] or joint == ",") and _goes_on(items, end + 1, lang)):
+            place = end + 1
+            if place < len(items) and items[place] in _AND[lang] | _ALSO[lang]:
+                place += 1
+        else:
+            return terms, end
+
+
+def _chunk(items: Sequence[str], place: int, lang: Language) -> tuple[str, int]:
+    while place < len(items) and items[place] in _FILLERS[lang]:
+        place += 1
+    found: list[str] = []
+    said = 0
+    while place < len(items) and said < _LONGEST:
+        item = items[place]
+        inside = item in _INSIDE[lang] and found
+        if not inside and (not item[0].isalnum() or item in _ENDERS[lang] or item in STOP[lang]):
+            break
+        found.append(item)
+        said += not inside
+        place += 1
+    while found and found[-1] in _INSIDE[lang]:
+        found.pop()
+    return " ".join(found), place
+
+
+def _goes_on(items: Sequence[str], place: int, lang: Language) -> bool:
+    """Whether a chunk of one or two words follows that ends where a list goes on or the text ends (rule 3)."""
+    if place < len(items) and items[place] in _AND[lang] | _ALSO[lang]:
+        return True
+    if place >= len(items) or items[place] in _FILLERS[lang] | _ENDERS[lang]:
+        return False
+    chunk, end = _chunk(items, place, lang)
+    if items[place - 1] != ",":
+        return 0 < len(chunk.split()) < _LONGEST and (end >= len(items) or items[end] in _SENTENCE_ENDS)
+    for _ in range(_AHEAD):
+        if not 0 < len(chunk.split()) < _LONGEST or QUALIFIERS[lang].issuperset(chunk.split()) or end >= len(items):
+            return False
+        if items[end] in _ALSO[lang]:
+            return True
+        if items[end] != ",":
+            return False
+        if items[end + 1 : end + 2] and items[end + 1] in _ALSO[lang]:
+            return True
+        chunk, end = _chunk(items, end + 1, lang)
+    return False

@@ -1,0 +1,76 @@
+"""Choose the best of several candidates by the stated criteria, or none. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from llm_pool.providers.builtin.ranking import explained, read_field
+from llm_pool.providers.builtin.text import cut, quoted
+
+if TYPE_CHECKING:
+    from llm_pool.providers.builtin.ranking import Field
+    from llm_pool.providers.builtin.weighing import Weighed
+
+_MOST_SURE = 0.85  # words and numbers were compared, nothing was understood
+_LEAST_SURE = 0.35
+_CLEAR = 0.5  # the margin between the two best at which a choice is clear
+_AGREEING = 0.1  # what being like the others counts: of answers to one question the common one is likelier right
+_RELEVANCE = 0.7  # the weight of relevance beside the stated criteria at 1
+_UNRELATED = 0.6  # the share of its merit that counts of a candidate about something else
+_VIOLATION = 1.5  # of each hard criterion broken: more than anything makes up for
+_MOST_COMPARED = 40
+
+
+def judge(raw: str) -> dict[str, Any]:
+    """The answer to `judge`."""
+    field = read_field(raw)
+    scores = [_score(each) + _AGREEING * like for each, like in zip(field.weighed, _agreement(field), strict=True)]
+    order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+    best = order[0]
+    if why := _unacceptable(field):
+        return {"winner_id": None, "confidence": 0.6, "reason": f"{why} {_asked(field)}"}
+    margin = scores[best] - scores[order[1]] if len(order) > 1 else _CLEAR / 2
+    sure = _LEAST_SURE + (_MOST_SURE - _LEAST_SURE) * math.tanh(max(0.0, margin) / _CLEAR)
+    verb = "atende melhor" if field.lang == "pt" else "fits best"
+    name = cut(field.features[best].heading or str(field.question.ids[best]), 60)
+    return {
+        "winner_id": field.question.ids[best],
+        "confidence": round(sure, 2),
+        "reason": f'"{name}" {verb}: {cut(explained(field, best), 170)}. {_asked(field)}',
+    }
+
+
+def _score(each: Weighed) -> float:
+    """Stated criteria before the likeness of words: an answer need not repeat its question."""
+    share = _UNRELATED + (1 - _UNRELATED) * min(1.0, 2 * each.relevance.score)
+    return _RELEVANCE * each.relevance.score + each.merit * share - _VIOLATION * len(each.violations) + each.extra
+
+
+def _unacceptable(field: Field) -> str:
+    """Why there is no winner, or ""."""
+    portuguese = field.lang == "pt"
+    if not field.given:
+        return "Nenhum candidato foi dado." if portuguese else "No candidates were given."
+    if all(each.violations for each in field.weighed):
+        broken = cut(", ".join(dict.fromkeys(each.violations[0] for each in field.weighed)), 150)
+        return f"Todos violam um critério: {broken}." if portuguese else f"All break a criterion: {broken}."
+    related = any(each.relevance.covered or each.measured for each in field.weighed)
+    spoken = any(each.notes for each in field.weighed) and not field.stated.topic
+    if field.stated.topic and not related and not spoken:
+        return "Nenhum candidato trata da pergunta." if portuguese else "No candidate has to do with the question."
+    return ""
+
+
+def _asked(field: Field) -> str:
+    return f'({"Pergunta" if field.lang == "pt" else "Question"}: "{quoted(field.query, 100)}")'
+
+
+def _agreement(field: Field) -> list[float]:
+    """How much of a candidate's words the others have, too, on average."""
+    stems = [frozenset(each.stems) for each in field.features[:_MOST_COMPARED]]
+    like = [
+        sum(len(own & other) / (len(own) or 1) for other in stems if other is not own) / max(1, len(stems) - 1)
+        for own in stems
+    ]
+    return like + [0.0] * (len(field.features) - len(like))

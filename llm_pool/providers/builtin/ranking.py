@@ -1,0 +1,118 @@
+"""Order candidates by a query and its criteria: relevance first, then what is stated, then variety. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm_pool.providers.builtin.criteria import criteria, query_of
+from llm_pool.providers.builtin.features import Features, features
+from llm_pool.providers.builtin.inputs import question, strings
+from llm_pool.providers.builtin.text import cut, language, quoted, stemmer
+from llm_pool.providers.builtin.weighing import Weighed, weighed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_pool.core.candidates import Question
+    from llm_pool.providers.builtin.criteria import Criteria
+    from llm_pool.providers.builtin.text import Language
+
+# Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking", 1998: their lambda. Near 1, for the criteria
+# order here; variety only parts the near-duplicates.
+LAMBDA = 0.9
+_MOST_VARIED = 30  # places that are chosen one by one; the cost grows with the square
+_MERIT = 0.55  # the weight of the stated preferences beside relevance at 1
+_UNRELATED = 0.3  # the share of its merit that counts of a candidate about something else
+_VIOLATION = 0.8  # of each hard criterion broken: nearly what being about something else costs
+_BEST = 5  # candidates that get a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The candidates of a question, read and weighed."""
+
+    question: Question
+    given: bool  # False: there were none, the text itself stands as "1"
+    query: str
+    lang: Language
+    stated: Criteria
+    features: tuple[Features, ...]
+    weighed: tuple[Weighed, ...]
+    scores: tuple[float, ...]
+
+
+def read_field(raw: str) -> Field:
+    """Read a question and weigh its candidates."""
+    asked, given = question(raw)
+    query = query_of(asked.asked)
+    said = query + "\n" + "\n".join(strings({**asked.asked}))
+    lang = language(said if query else "\n".join(strings([dict(each.fields) for each in asked.candidates[:8]])))
+    stem = stemmer(lang)
+    found = features(asked.candidates, lang, stem)
+    stated = criteria(asked.asked, found, lang, stem)
+    results = weighed(found, stated, lang, stem)
+    scores = tuple(_score(each, topical=any(one.relevance.covered for one in results)) for each in results)
+    return Field(asked, given, query, lang, stated, tuple(found), tuple(results), scores)
+
+
+def _score(each: Weighed, *, topical: bool) -> float:
+    share = _UNRELATED + (1 - _UNRELATED) * each.relevance.score if topical else 1.0
+    return each.relevance.score + _MERIT * each.merit * share - _VIOLATION * len(each.violations) + each.extra
+
+
+def rerank(raw: str) -> dict[str, Any]:
+    """The answer to `rerank_candidates`."""
+    field = read_field(raw)
+    order = _varied(field.features, field.scores)
+    ids = field.question.ids
+    best = order[:_BEST]
+    return {
+        "ranking": [ids[place] for place in order],
+        "reasons": {str(ids[place]): _reason(field, place, first=rank == 0) for rank, place in enumerate(best)},
+    }
+
+
+def _varied(found: Sequence[Features], scores: Sequence[float]) -> list[int]:
+    """Places by maximal marginal relevance; equal ones in the order given."""
+    order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+    head, tail = order[:_MOST_VARIED], order[_MOST_VARIED:]
+    nearest = dict.fromkeys(head, 0.0)
+    chosen: list[int] = []
+    while head:
+        best = max(
+            head, key=lambda place: (LAMBDA * scores[place] - (1 - LAMBDA) * nearest[place], -order.index(place))
+        )
+        head.remove(best)
+        chosen.append(best)
+        for place in head:
+            nearest[place] = max(nearest[place], _alike(found[best], found[place]))
+    return chosen + tail
+
+
+def _alike(one: Features, other: Features) -> float:
+    """Jaccard's index of their stems."""
+    both = len(one.stems.keys() & other.stems.keys())
+    return both / (len(one.stems.keys() | other.stems.keys()) or 1)
+
+
+def explained(field: Field, place: int) -> str:
+    """What speaks for and against one candidate, in the question's language."""
+    each = field.weighed[place]
+    portuguese = field.lang == "pt"
+    parts = []
+    if each.relevance.matched:
+        parts.append(("contém " if portuguese else "matches ") + ", ".join(each.relevance.matched[:6]))
+    if notes := [note for note in each.notes if note]:
+        parts.append(("atende a " if portuguese else "meets ") + ", ".join(dict.fromkeys(notes[:4])))
+    if each.violations:
+        parts.append(("viola " if portuguese else "breaks ") + ", ".join(each.violations[:3]))
+    if not parts:
+        parts.append("nenhuma palavra da consulta" if portuguese else "none of the query's words")
+    return "; ".join(parts)
+
+
+def _reason(field: Field, place: int, *, first: bool) -> str:
+    """One sentence that begins with the candidate's own words; the best one's ends with the query."""
+    named = f' ("{quoted(field.query, 80)}")' if first and field.query else ""
+    return f'"{quoted(field.features[place].text, 60)}": {cut(explained(field, place), 140)}{named}'
