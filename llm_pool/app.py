@@ -21,6 +21,7 @@ from llm_pool.dispatch.router import Deployment, Router
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
 from llm_pool.pool import HealthBoard, Pool, Snapshot
+from llm_pool.providers.builtin.client import Builtin
 from llm_pool.providers.ollama.client import DEFAULT_URL, Ollama
 from llm_pool.providers.sim.client import Simulated
 from llm_pool.secrets.references import resolve
@@ -67,7 +68,8 @@ class Alive(AbstractAsyncContextManager["Alive"]):
             self._retiring = await stack.enter_async_context(Tasks())
             self._health = await stack.enter_async_context(HealthWatch(self._metrics))
             await stack.enter_async_context(_owned(watch_lag(self._metrics.loop_lag, now=self._now)))
-            self._using, snapshot = await self._begun(self._first)
+            self._using, built, snapshot = await self._begun(self._first)
+            await self._health.follow(built)
             self.pool = Pool(snapshot, health=self._health, metrics=self._metrics, now=self._now)
             self._metrics.build(__version__, self._first.version).set(1)
             self._stack = stack.pop_all()
@@ -84,16 +86,20 @@ class Alive(AbstractAsyncContextManager["Alive"]):
 
         Raises StartRefused, and then nothing has changed.
         """
-        using, snapshot = await self._begun(loaded)
+        using, built, snapshot = await self._begun(loaded)
+        # From here to the first suspension, inside of `follow`, all is one step: nobody sees the half of it.
         before = self.pool.swap(snapshot)
+        used, self._using = self._using, using
         self._metrics.build.forget(__version__, before.version)
         self._metrics.build(__version__, snapshot.version).set(1)
-        self._retiring.start(self._retire(before, self._using), name="the end of a former configuration")
-        self._using = using
+        try:
+            await self._health.follow(built)
+        finally:
+            self._retiring.start(self._retire(before, used), name="the end of a former configuration")
 
-    async def _begun(self, loaded: Loaded) -> tuple[Mapping[str, Made], Snapshot]:
-        """Its providers opened and looked after, and the way of a request through them."""
-        wanted = providers(loaded.settings, self._environ)
+    async def _begun(self, loaded: Loaded) -> tuple[Mapping[str, Made], Mapping[str, Provider], Snapshot]:
+        """What it is made of, its providers, opened, and the way of a request through them."""
+        wanted = await asyncio.to_thread(providers, loaded.settings, self._environ)  # keys may be in files
         built = await self._kept.take(wanted)
         try:
             snapshot = composed(
@@ -106,11 +112,10 @@ class Alive(AbstractAsyncContextManager["Alive"]):
                 now=self._now,
                 random=self._random,
             )
-            await self._health.follow(built)
         except BaseException:  # whatever it is: nobody will use them
             await self._kept.drop(wanted)
             raise
-        return wanted, snapshot
+        return wanted, built, snapshot
 
     async def _retire(self, snapshot: Snapshot, used: Mapping[str, Made]) -> None:
         """Close what only this configuration used, once its last request has ended."""
@@ -194,8 +199,6 @@ def _provider(table: ProviderTable, key: str | None) -> Provider:
                 preload=table.preload,
             )
         case "builtin":
-            from llm_pool.providers.builtin.client import Builtin
-
             return Builtin(models=table.served)
         case "sim":
             return Simulated(table.sim, provider=table.prefix, models=table.served)

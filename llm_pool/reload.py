@@ -28,27 +28,31 @@ AT_START = ("server", "auth", "telemetry")
 async def follow(alive: Alive, loaded: Loaded, environ: Mapping[str, str]) -> None:
     """Runs until it is cancelled. `loaded` is what the pool was started with."""
     pool = alive.pool
-    async with aclosing(changes(loaded, environ)) as found:
+    refused = ("", "")  # the version that could not be begun, and why: it is told of at every look
+    async with aclosing(changes(loaded, environ, in_use=lambda: pool.version)) as found:
         async for change in found:
             if isinstance(change, ConfigError):
-                _refuse(pool, change)
+                _refuse(pool, str(change))
             elif change.version != pool.version:
-                await apply(alive, change)
+                try:
+                    await apply(alive, change)
+                except Exception as error:  # noqa: BLE001 - a bug met in one state must not end the following of others
+                    bug = None if isinstance(error, StartRefused) else error
+                    why = "unexpected error" if bug else str(error)
+                    if refused != (change.version, why) or pool.config_error != why:
+                        refused = (change.version, why)
+                        _refuse(pool, why, bug=bug)
             elif pool.config_error is not None:  # it was refused meanwhile, and is again what it was
                 pool.config_error = None
                 log.info("the configuration is sound again", extra=fields(config_version=pool.version))
 
 
 async def apply(alive: Alive, loaded: Loaded) -> None:
-    """Change over to this configuration, or say why not."""
+    """Change over to this configuration. Raises StartRefused, and then nothing has changed."""
     pool = alive.pool
     started = pool.settings
     waiting = _waiting(started, loaded.settings)
-    try:
-        await alive.apply(loaded.keeping({section: getattr(started, section) for section in AT_START}))
-    except StartRefused as error:
-        _refuse(pool, error)
-        return
+    await alive.apply(loaded.keeping({section: getattr(started, section) for section in AT_START}))
     pool.config_error = None
     pool.metrics.reloads("applied").inc()
     log.info("configuration changed", extra=fields(config_version=pool.version))
@@ -56,12 +60,13 @@ async def apply(alive: Alive, loaded: Loaded) -> None:
         log.warning("takes effect after restart", extra=fields(keys=waiting))
 
 
-def _refuse(pool: Pool, error: ConfigError | StartRefused) -> None:
-    pool.config_error = str(error)
+def _refuse(pool: Pool, why: str, *, bug: Exception | None = None) -> None:
+    pool.config_error = why
     pool.metrics.reloads("refused").inc()
     log.error(
         "changed configuration refused, the one before stays",
-        extra=fields(why=pool.config_error, config_version=pool.version),
+        extra=fields(why=why, config_version=pool.version),
+        exc_info=bug,
     )
 
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llm_pool.app import composed
 from llm_pool.core.errors import DeadlineExceeded, ProviderOverloaded
 from llm_pool.core.streams import collect
 from llm_pool.core.types import Finished, Started, TextDelta
-from tests.scripted import USAGE, Scripted, Step, answer, counted, pool_of, request
+from llm_pool.telemetry.metrics import Metrics
+from tests.scripted import USAGE, Board, InOrder, Scripted, Step, answer, counted, pool_of, request, settings_of
 
 if TYPE_CHECKING:
     from llm_pool.core.types import Event, Request
-    from llm_pool.pool import Pool
+    from llm_pool.pool import Pool, Snapshot
 
 STARTED, WORD, END = Started("sim/m", "a"), TextDelta("word"), Finished("stop", USAGE)
 SILENT: list[tuple[Step, ...]] = [("stall",), (STARTED, "stall"), (STARTED, 60.0, WORD)]
@@ -176,6 +178,76 @@ async def test_a_cancellation_at_the_instant_of_the_deadline_stays_one() -> None
     assert now() == 10.0
     assert task.cancelled()
     assert upstream.open == 0
+
+
+# --- A change of the configuration ------------------------------------------------------------------------------
+
+
+def snapshot(provider: Scripted, version: str) -> Snapshot:
+    settings = settings_of({"a": {}})
+    parts = Board({}), Metrics(), asyncio.get_running_loop().time
+    return composed(
+        settings,
+        version=version,
+        built={"a": provider},
+        health=parts[0],
+        metrics=parts[1],
+        now=parts[2],
+        random=InOrder(),
+    )
+
+
+async def test_a_request_ends_with_the_configuration_that_it_began_with() -> None:
+    """However often it changes meanwhile; the one before has ended when its last request has."""
+    old, new = Scripted(STARTED, WORD, 5.0, TextDelta(" old"), END), Scripted(*answer("new"))
+    pool = pool_of({"a": old})
+    before = asked = request(whole=False)
+    async with pool.open(asked) as events:
+        await anext(events)
+        first = pool.swap(snapshot(Scripted(), "between"))
+        pool.swap(snapshot(new, "new"))
+        ended = asyncio.create_task(first.ended())
+        latest = request()
+        assert (await pool.infer(latest)).content == "new"
+        assert latest.trace.config_version == pool.version == "new"
+        await asyncio.sleep(1)
+        assert not ended.done()
+        assert (await collect(events)).content == "word old"
+        assert not ended.done()
+    await ended
+    assert before.trace.config_version == "v"
+    assert now() == 6.0
+
+
+@pytest.mark.parametrize("way", ["deadline", "error", "cancelled", "early", "never opened"])
+async def test_whatever_way_a_request_ends_its_configuration_ends_with_it(way: str) -> None:
+    busy = ProviderOverloaded("busy")
+    upstream = {"error": Scripted(1.0, busy), "never opened": Scripted(opening=[busy])}.get(way, Scripted(*HALF[0]))
+    pool = pool_of({"a": upstream})
+
+    async def ask() -> None:
+        async with pool.open(request(deadline=10.0, whole=False)) as events:
+            async for _ in events:
+                if way == "early":
+                    return
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0.5)
+    before = pool.swap(snapshot(Scripted(), "new"))
+    if way == "cancelled":
+        asyncio.get_running_loop().call_later(3, asking.cancel)
+    async with asyncio.timeout(11):
+        await before.ended()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert upstream.open == 0
+    assert now() == {"deadline": 10.0, "error": 1.0, "cancelled": 3.5}.get(way, 0.5)
+
+
+async def test_a_configuration_that_nobody_uses_has_ended_at_once() -> None:
+    pool = pool_of({"a": Scripted()})
+    await pool.infer(request())
+    await pool.swap(snapshot(Scripted(), "new")).ended()
+    assert now() == 0.0
 
 
 # --- What it can tell -------------------------------------------------------------------------------------------

@@ -79,7 +79,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         raise ConfigError(*problems)
     _refuse_schemas(settings, sources)
     home = chosen.absolute().parent
-    files = _prompt_files(settings, home, sources)
+    try:
+        files = _prompt_files(settings, home, sources)
+    except OSError as error:  # such as a folder that we may not look into
+        why = error.strerror or "unknown reason"
+        raise ConfigError(f"{_called(Path(error.filename), home)}: cannot be read: {why}") from None
     contents = {task: _read(file) for task, file in files.items()}
     origins = tuple(_origins(settings, sources))
     return Loaded(

@@ -48,8 +48,9 @@ class Kept(AbstractAsyncContextManager["Kept"]):
 
     async def drop(self, wanted: Mapping[str, Made]) -> None:
         """One configuration less uses these. Those that no other one uses are closed."""
-        for name, made in wanted.items():
-            await self._released((name, made.of))
+        async with AsyncExitStack() as all_of_them:  # one that fails to close keeps none of the others
+            for name, made in wanted.items():
+                all_of_them.push_async_callback(self._released, (name, made.of))
 
     async def _taken(self, key: Key, provider: Provider) -> Provider:
         kept = self._open.setdefault(key, _Open(provider))

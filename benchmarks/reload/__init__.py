@@ -1,0 +1,1 @@
+"""What a change of the configuration costs those who are being answered meanwhile."""
