@@ -20,16 +20,23 @@ settings.register_profile("no deadline", deadline=None)  # of milliseconds per e
 settings.load_profile("no deadline")
 
 
+# Families that take long run when their flag asks for them: marker -> what it adds.
+SLOW = {
+    "install": "also build and install the package, as a user does",
+    "faults": "also break things for many seconds under load",
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--install", action="store_true", help="also build and install the package, as a user does")
+    for family, what in SLOW.items():
+        parser.addoption(f"--{family}", action="store_true", help=what)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow families run when their flag asks for them."""
-    if not config.getoption("--install"):
-        slow = [item for item in items if item.get_closest_marker("install")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+    unasked = [family for family in SLOW if not config.getoption(f"--{family}")]
+    slow = [item for item in items if any(item.get_closest_marker(family) for family in unasked)]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
 
 
 def pytest_asyncio_loop_factories(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from tests.running import Up
+
+pytestmark = pytest.mark.faults
 
 SECONDS, EVERY = 10.0, 0.1
 CALLERS = 2  # of each kind
