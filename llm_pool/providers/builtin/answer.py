@@ -1,4 +1,8 @@
-"""Which task is answered how: from a request to the pieces of its answer. Pure."""
+"""Which task is answered how: from a request to the pieces of its answer. Pure.
+
+Answers are made of what was read and quote it. Two requests that differ only in what no answer shows (a field of a
+candidate that decides nothing, the middle of a long text) get equal answers: nothing is added to tell them apart.
+"""
 
 from __future__ import annotations
 

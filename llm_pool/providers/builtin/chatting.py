@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llm_pool.providers.builtin.inputs import parsed, strings
 from llm_pool.providers.builtin.phrases import central, key_phrases
+from llm_pool.providers.builtin.tables import listed
 from llm_pool.providers.builtin.text import MOST, clean, cut, language, quoted, sentences, stemmer, stems, words
 
 if TYPE_CHECKING:
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 _SENTENCES = 3  # of the answer
 _LONGEST = 400  # characters of one of them
 _QUESTION = 300  # characters of the question that are repeated
+_LONGEST_ORDER = 10  # words of "Summarise the following text in two sentences"
+_ORDERS = listed("""
+    summarize summarise summary tl;dr shorten explain list extract resuma resume resumo resumir explique liste extraia
+    """)
+_QUESTIONS = ("question", "query", "q", "prompt", "ask", "pergunta", "consulta", "questão", "message", "mensagem")
 _MARK = {
     "en": "[builtin/extractive: no language model answered]",
     "pt": "[builtin/extractive: nenhum modelo de linguagem respondeu]",
@@ -23,15 +30,16 @@ _MARK = {
 
 def chat(said: Sequence[str]) -> list[str]:
     """The answer to the last of these texts in pieces, one sentence each; joined they are the whole answer."""
-    last = clean(said[-1]) if said else ""
-    lang = language(last)
+    asked, source = _asked(said[-1] if said else "")
+    lang = language(asked, otherwise=source)
     stem = stemmer(lang)
-    asked, source = _divided(last)
-    earlier = "\n".join(clean(text) for text in said[:-1])[-MOST:]
+    earlier = "\n".join(parsed(text).text for text in said[:-1])[-MOST:]
     towards = frozenset(stems(asked, lang, stem))
     own = [each for each in central(f"{earlier}\n{source}".strip(), lang, stem, towards=towards) if each.text != asked]
     if len(towards) > 1 or earlier:
-        own = [each for each in own if each.stems & towards] or (own if source else [])
+        most = max((len(each.stems & towards) for each in own), default=0)
+        near = [each for each in own if len(each.stems & towards) > most / 2]
+        own = near if most else own if source else []
     chosen = sorted(own[:_SENTENCES], key=lambda each: each.place)
     about = quoted(asked, _QUESTION)
     if not chosen:
@@ -45,8 +53,22 @@ def chat(said: Sequence[str]) -> list[str]:
     ]
 
 
+def _asked(raw: str) -> tuple[str, str]:
+    """The question of a message, and what it gives to answer from; of JSON by the names of its fields."""
+    given = parsed(raw)
+    names = [name for name in _QUESTIONS if given.first(name)]
+    if not names:
+        return _divided(given.text)
+    question = given.first(names[0])
+    rest = clean("\n".join(strings({key: value for key, value in given.fields.items() if key != names[0]})))
+    return (question, rest) if rest else _divided(question)
+
+
 def _divided(text: str) -> tuple[str, str]:
     """The question in a text, and the rest of it: the last sentence that asks, else the first."""
+    lead, colon, rest = text.partition(":")
+    if colon and 0 < len(words(lead)) <= _LONGEST_ORDER and len(lead) < len(rest) and words(lead)[0] in _ORDERS:
+        return lead.strip(), rest.strip()
     bodies = sentences(text)
     if len(bodies) <= 1:
         return text, ""

@@ -10,13 +10,13 @@ from llm_pool.core.errors import ProviderMisconfigured, shown
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Events
 from llm_pool.core.types import Finished, Started, TextDelta, Usage
-from llm_pool.providers.builtin.answer import reply
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Request
+    from llm_pool.providers.builtin.answer import Reply
 
 MODEL = "extractive"
 
@@ -64,8 +64,15 @@ class _Answering(AbstractAsyncContextManager[Events]):
 
     async def _answer(self) -> Events:
         # Whoever is cancelled here leaves at once; the thread ends its few milliseconds of work by itself.
-        answer = await asyncio.to_thread(reply, self._request)
+        answer = await asyncio.to_thread(_reply, self._request)
         yield Started(model=MODEL, provider="builtin")
         for piece in answer.pieces:
             yield TextDelta(piece)
         yield Finished(answer.reason, Usage(input=answer.read, output=answer.written))
+
+
+def _reply(request: Request) -> Reply:
+    """The answer. The first call imports the engine; the import's own lock makes others that come meanwhile wait."""
+    from llm_pool.providers.builtin.answer import reply  # noqa: PLC0415 - 3.5 MB of tables that most servers never need
+
+    return reply(request)

@@ -8,6 +8,8 @@ Rules:
    a list that ends with "or".
 4. A negator that belongs to a limit ("no more than", "no máximo") or tells of a failure ("não liga", "not working")
    excludes nothing.
+5. "with" ends an exclusion, for what comes with it is wanted; after "except" and its like it belongs to the exclusion:
+   "except rooms with a shared bath" excludes no bath.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ _NEGATORS: Mapping[Language, tuple[tuple[str, ...], ...]] = {
         for each in phrases(
             """
             nada de|nada com|em vez de|ao invés de|livre de|livres de|a não ser|com exceção de|com excecao de|
-            mas não|mas sem|que não|não quero|excluindo|excluir|exclua|exceto|excepto|evitar|evite|evitando|
-            tirando|menos|fora|sem|não|nao|nem|nunca|nenhum|nenhuma|without
+            mas não|mas sem|que não|não quero|excluindo|excluir|exclua|excluam|exceto|excepto|exclude|
+            excluding|except|avoid|evitar|evite|evitando|
+            tirando|menos|fora|salvo|sem|não|nao|nem|nunca|nenhum|nenhuma|without
             """
         )
     ),
@@ -55,15 +58,30 @@ _BY_FIRST: Mapping[Language, Mapping[str, tuple[tuple[str, ...], ...]]] = {
     lang: {first[0]: tuple(each for each in negators if each[0] == first[0]) for first in negators}
     for lang, negators in _NEGATORS.items()
 }
+_EXCEPTING = listed("""
+    except excluding exclude excludes avoid avoiding skip than exceto excepto excluindo excluir exclua evitar evite
+    evitando tirando ser salvo
+    """)
+_WITH = listed("with com")
+# "gluten-free", "sugar free": what lacks what stands before it.
+_FREE = re.compile(
+    r"\b(gluten|lactose|dairy|sugar|nut|nuts|peanut|egg|soy|wheat|grain|meat|fat|caffeine|alcohol|ad|ads|smoke|pet|cruelty|"
+    r"fragrance|plastic|bpa|stress|drm)[- ]free\b",
+    re.IGNORECASE,
+)
 # Words after a negator that make it no exclusion (rule 4).
 _NO_EXCLUSION: Mapping[Language, frozenset[str]] = {
     "en": listed("""
-        more less fewer longer later earlier older only just sure able enough yet matter problem worries working work
+        more less fewer longer later earlier older newer younger bigger larger heavier higher lower greater cheaper
+        smaller shorter above over exceeding exceed before after under below only
+        just sure able enough yet matter problem worries working work
         works found starting start responding loading load opening open connecting connect turning turn charging
         recognized showing running run believe know understand necessarily least limited better worse one
         """),
     "pt": listed("""
-        mais menos máximo maximo mínimo minimo só somente apenas que de do da funciona funcionam funcionando liga
+        anterior anteriores posterior posteriores superior inferior maior menor acima abaixo antes depois exceder
+        ultrapassar passar mais menos máximo maximo mínimo minimo só somente apenas que de do da
+        funciona funcionam funcionando liga
         ligam carrega abre abrem conecta inicia responde aparece aparecem reconhece instala consigo consegue sei sabe
         sabem pode posso dá entendo encontra encontrado encontrada obstante é são está estão ultrapasse passe exceda
         existe
@@ -73,11 +91,14 @@ _FILLERS: Mapping[Language, frozenset[str]] = {
     "en": listed("""
         a an any the too very so overly really from in is are be being been with have has having contain contains
         containing include includes including require requires requiring need needs needing use uses using want like
+        offer offers offering accept accepts accepting allow allows allowing provide provides provided support supports
         of about all to some much many its just lots lot kind kinds
         """),
     "pt": listed("""
         a o as os um uma uns umas muito muita muitos muitas tão demais seja sejam ser sendo tenha tenham ter tem
-        contenha contenham contém inclua incluam incluir use usem usar quero com do da dos das de em no na nos nas
+        contenha contenham contém inclua incluam incluir há haver haja possui possuem possua oferece oferecem ofereça
+        dispõe dispõem aceita aceitam aceite permite permitem permita
+        use usem usar quero com do da dos das de em no na nos nas
         precise precisa precisem precisar exija exige exijam exigir peça peçam necessite qualquer nenhum nenhuma algum
         alguma nada que sobre necessidade
         """),
@@ -92,6 +113,7 @@ _ENDERS: Mapping[Language, frozenset[str]] = {
         perto somente apenas preferencialmente de-preferência é são deve devem eu sem não nem máximo mínimo
         """),
 }
+_BEING = listed("be is are been seja sejam ser")  # between a negator and what it belongs to
 _ALSO = {"en": frozenset({"or", "nor"}), "pt": frozenset({"ou", "nem"})}
 _AND = {"en": frozenset({"and", "&"}), "pt": frozenset({"e", "&"})}
 _INSIDE = {"en": frozenset({"of"}), "pt": frozenset({"de", "do", "da"})}
@@ -125,6 +147,17 @@ def divided(text: str, lang: Language) -> Wish:
     return Wish("\n".join(kept).strip(), tuple(distinct(excluded[:_MOST])))
 
 
+def freed(text: str) -> Wish:
+    """Divide a text from what it says it is free of: "gluten-free bread" is bread, without gluten."""
+    found = [match[1].lower() for match in _FREE.finditer(text)]
+    return Wish(_FREE.sub(" ", text), tuple(distinct(found))) if found else Wish(text, ())
+
+
+def hyphenated(text: str) -> str:
+    """The same text with "gluten free" as one word."""
+    return _FREE.sub(r"\1-free", text)
+
+
 def _negator(items: Sequence[str], place: int, lang: Language) -> int:
     """The place after the negator that begins here, 0 where none does."""
     if items[place] == "-" and place + 1 < len(items):
@@ -134,7 +167,7 @@ def _negator(items: Sequence[str], place: int, lang: Language) -> int:
     for negator in _BY_FIRST[lang].get(items[place], ()):
         after = place + len(negator)
         if tuple(items[place:after]) == negator:
-            following = items[after] if after < len(items) else ""
+            following = next((item for item in items[after : after + 3] if item not in _BEING), "")
             if following in _NO_EXCLUSION[lang] and (negator[0] != "em"):
                 return 0
             return after
@@ -146,8 +179,13 @@ def _scope(items: Sequence[str], place: int, lang: Language) -> tuple[list[str],
     if items[place - 1] == "-":  # the operator of search engines takes one word
         return [items[place]], place + 1
     terms: list[str] = []
+    excepting = items[place - 1] in _EXCEPTING
     while True:
         term, end = _chunk(items, place, lang)
+        if term and excepting and items[end : end + 1] and items[end] in _WITH:  # rule 5
+            other, further = _chunk(items, end + 1, lang)
+            if other:
+                term, end = f"{term} {items[end]} {other}", further
         if not term:
             return terms, place
         terms.append(term)
@@ -162,7 +200,7 @@ def _scope(items: Sequence[str], place: int, lang: Language) -> tuple[list[str],
 
 
 def _chunk(items: Sequence[str], place: int, lang: Language) -> tuple[str, int]:
-    while place < len(items) and items[place] in _FILLERS[lang]:
+    while place < len(items) and (items[place] in _FILLERS[lang] or _is_doing(items, place, lang)):
         place += 1
     found: list[str] = []
     said = 0
@@ -177,6 +215,11 @@ def _chunk(items: Sequence[str], place: int, lang: Language) -> tuple[str, int]:
     while found and found[-1] in _INSIDE[lang]:
         found.pop()
     return " ".join(found), place
+
+
+def _is_doing(items: Sequence[str], place: int, lang: Language) -> bool:
+    """Whether it is the "calling" of "without calling a plumber": what is unwanted comes after it."""
+    return lang == "en" and items[place].endswith("ing") and items[place + 1 : place + 2] in (["a"], ["an"], ["the"])
 
 
 def _goes_on(items: Sequence[str], place: int, lang: Language) -> bool:

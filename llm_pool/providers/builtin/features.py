@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_pool.providers.builtin.exclusions import divided
-from llm_pool.providers.builtin.inputs import strings
+from llm_pool.providers.builtin.exclusions import divided, freed
+from llm_pool.providers.builtin.inputs import finite, strings
 from llm_pool.providers.builtin.numbers import NAMES, UNITS, mentions
 from llm_pool.providers.builtin.text import MOST, WORD, Language, clean, language, stems, words
 
@@ -30,7 +30,14 @@ _WORDS_OF_A_NAME = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])|[0-9]+")
 _DIGITS = re.compile(r"^[-+]?[0-9]{1,15}(?:\.[0-9]{1,15})?$")
 _SECONDS_AT_LEAST = 400.0  # a bare "duration" whose median is above this counts seconds: no list is of 7-hour things
 _EPOCH = 1e8  # a larger "date" counts seconds since 1970, one 1000 times as large milliseconds
-_LARGEST = 1e15  # of any field's number: beyond it nothing is compared any more
+# "pets are not allowed", "estacionamento não incluído", "wi-fi indisponível": what stands before it is lacking.
+_DENIED = re.compile(
+    r"(?<![\w\-])((?:[^\W\d_][\w\-]{0,39}[ ]){1,2})(?:(?:is|are|was|é|são|está|estão)[ ])?"
+    r"(?:(?:not|não|nao)[ ](?:é[ ]|são[ ]|está[ ])?(?:allowed|available|included|accepted|permitted|offered|supported|"
+    r"provided|welcome|possible|aceit[oa]s?|permitid[oa]s?|inclus[oa]s?|incluíd[oa]s?|disponível|disponíveis|oferecid[oa]s?|"
+    r"suportad[oa]s?)|unavailable|prohibited|forbidden|indisponível|indisponíveis|proibid[oa]s?)(?![\w])",
+    re.IGNORECASE,
+)
 _LONGEST_NUMBER = 40  # characters of a text that is a number with its unit
 _YEAR_SECONDS = 31_556_952.0
 _YES = frozenset({"true", "yes", "sim", "verdadeiro"})
@@ -42,6 +49,7 @@ class Features:
     heading: str
     text: str  # all of its texts, clean, the names of its true fields included
     words: str  # " word word ", lower case, to look phrases up in
+    said: str  # the same without what it says it has not
     stems: Counter[str]  # of what it says, its heading twice
     lacks: frozenset[str]  # stems of what it says it has not: "sem glúten", "ad-free", `"ads": false`
     numbers: Mapping[str, float]  # by kind (see `numbers.NAMES`), else by the words of the field's name
@@ -66,7 +74,7 @@ def _features(fields: Mapping[str, Any], lang: Language, stem: Callable[[str], s
         plain = " ".join(named).lower()
         if plain in _LANGUAGE_NAMES and isinstance(value, str):
             own = "pt" if value.lower().startswith(("pt", "por")) else "en"
-            texts.append(value)
+            texts.append(clean(value[:share]))
         elif (flag := _flag(value)) is not None:
             (texts if flag else lacking).append(plain)
         elif (measured := _measured(plain, value)) is not None:
@@ -80,20 +88,29 @@ def _features(fields: Mapping[str, Any], lang: Language, stem: Callable[[str], s
     text = "\n".join(texts)[:share]
     for kind, number in _mentioned(text):
         numbers.setdefault(kind, number)
-    wish = divided(text, own or language(text))
-    lacking += wish.excluded
-    lacking += [word.removesuffix("-free") for word in words(text) if word.endswith("-free")]
-    counted = Counter(stems(wish.kept, lang, stem))
-    counted.update(stems(" . ".join((heading, *present)), lang, stem))
+    spoken = own or language(text, otherwise="ã" if lang == "pt" else "")
+    kept, lacks = _divided(text, spoken)
+    lacking += lacks
+    counted = Counter(stems(kept, lang, stem))
+    counted.update(stems(" . ".join((_divided(heading, spoken)[0], *present)), lang, stem))
     return Features(
         heading=heading or text.split("\n", 1)[0],
         text=text,
         words=f" {' '.join(words(text))} ",
+        said=f" {' '.join(words(kept))} ",
         stems=counted,
         lacks=frozenset(stems(" . ".join(lacking), lang, stem)),
         numbers=numbers,
-        language=own or language(text),
+        language=spoken,
     )
+
+
+def _divided(text: str, lang: Language) -> tuple[str, list[str]]:
+    """What a candidate says of itself, and what it says that it has not."""
+    free = freed(text)
+    denied = [match[1] for match in _DENIED.finditer(free.kept)]
+    wish = divided(_DENIED.sub(" . ", free.kept), lang)
+    return wish.kept, [*free.excluded, *denied, *wish.excluded]
 
 
 def _flat(fields: Mapping[str, Any], deepest: int = _DEEPEST) -> Iterator[tuple[str, Any]]:
@@ -118,7 +135,7 @@ def _measured(name: str, value: object) -> tuple[str, float] | None:
     """The kind, or the name, and the value of a field that holds a number; None for a text."""
     kind = kind_of(name)
     if isinstance(value, int | float):
-        number = max(-_LARGEST, min(_LARGEST, float(value)))
+        number = finite(value)
         if kind == "date":
             return kind, _year(number)
         return kind or name, number * _factor(name, kind)

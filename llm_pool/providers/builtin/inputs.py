@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 12  # levels of JSON that are read: nobody's question lies deeper
 _MOST_STRINGS = 2_000
+_LARGEST = 1e15  # of a number: beyond it nothing is compared any more
 _MOST_LINES = 1_000  # as candidates of a JSON list
 
 # "a) ...", "(1) ...", "2. ...", "Option B: ...", "id-7: ...": only after such a word a label may follow a space.
@@ -94,6 +95,13 @@ def strings(value: object, deepest: int = _DEEPEST) -> list[str]:
         if len(found) >= _MOST_STRINGS or held >= MOST:
             break
     return found
+
+
+def finite(value: float) -> float:
+    """A number of any size as one that can be reckoned with; 0 for what is none (NaN)."""
+    if value != value:  # noqa: PLR0124 - NaN alone is unlike itself, and `math.isnan` overflows on long integers
+        return 0.0
+    return float(max(-_LARGEST, min(_LARGEST, value)))
 
 
 def _leaves(value: object, deepest: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from llm_pool.providers.builtin.ranking import explained, read_field
@@ -20,6 +21,19 @@ _RELEVANCE = 0.7  # the weight of relevance beside the stated criteria at 1
 _UNRELATED = 0.6  # the share of its merit that counts of a candidate about something else
 _VIOLATION = 1.5  # of each hard criterion broken: more than anything makes up for
 _MOST_COMPARED = 40
+# "Which commit message is best?" by how it is written: then nothing need be about commits.
+_CHOOSING = re.compile(r"(?:which|compare|choose|pick|qual|quais|escolha)(?!\w)", re.IGNORECASE)
+_OF_TEXTS = frozenset({
+    "concise",
+    "detailed",
+    "specific",
+    "gives the cause",
+    "plain",
+    "sober",
+    "polite",
+    "with examples",
+    "with sources",
+})
 
 
 def judge(raw: str) -> dict[str, Any]:
@@ -32,7 +46,7 @@ def judge(raw: str) -> dict[str, Any]:
         return {"winner_id": None, "confidence": 0.6, "reason": f"{why} {_asked(field)}"}
     margin = scores[best] - scores[order[1]] if len(order) > 1 else _CLEAR / 2
     sure = _LEAST_SURE + (_MOST_SURE - _LEAST_SURE) * math.tanh(max(0.0, margin) / _CLEAR)
-    verb = "atende melhor" if field.lang == "pt" else "fits best"
+    verb = "é o melhor" if field.lang == "pt" else "is best"
     name = cut(field.features[best].heading or str(field.question.ids[best]), 60)
     return {
         "winner_id": field.question.ids[best],
@@ -57,7 +71,8 @@ def _unacceptable(field: Field) -> str:
         return f"Todos violam um critério: {broken}." if portuguese else f"All break a criterion: {broken}."
     related = any(each.relevance.covered or each.measured for each in field.weighed)
     spoken = any(each.notes for each in field.weighed) and not field.stated.topic
-    if field.stated.topic and not related and not spoken:
+    choosing = _CHOOSING.match(field.query) and any(one.name in _OF_TEXTS for one, _ in field.stated.preferences)
+    if field.stated.topic and not related and not spoken and not choosing:
         return "Nenhum candidato trata da pergunta." if portuguese else "No candidate has to do with the question."
     return ""
 

@@ -35,6 +35,10 @@ _TEXT = (
 )
 _HEADING = ("title", "heading", "headline", "título", "titulo")
 _CLAUSE = re.compile(r"(?<=[\w)])(?:[,;:]| [\u2013\u2014-]) ")
+_STRONG_CLAUSE = re.compile(r"(?<=[\w)])[:;] ")
+_JOINING = listed("and but because while which who when after e mas porque enquanto que quando depois")
+_SHORT_TITLE = 12  # characters before a colon that may be a title
+_JOINED_TITLE = 20  # characters before a conjunction that may be one
 _FLAT_TITLE = 25  # characters: a shorter clause says too little to stand for its sentence
 _GENERIC = {"en": ("english", "text", "note", "content"), "pt": ("português", "texto", "nota", "conteúdo")}
 _NEUTRAL = {"en": "neutral", "pt": "neutro"}
@@ -47,13 +51,17 @@ _VERBAL = {
 }
 _VERBS = {
     "en": listed("""
-        costs cost fear fears adds add fixes fix uses use takes take gives give shows show keeps keep makes goes come
+        came went set put led removes adds allows announces announced becomes brings creates falls gains grows holds
+        includes introduces launches leads loses means provides raises reaches releases remains rises sees seeks sends
+        serves supports tells tries warns wins old costs cost fear fears adds add fixes fix uses use takes take
+        gives give shows show keeps keep makes goes come
         comes say let leave leaves left help helps finds found wrote write began begin begins opens open runs run
         works work want wants looks look feel feels became become plays won lost made grew grow rose fell built build
         reached rest stir mix bake apenas new first last next two three four five six seven eight nine ten
         """),
     "pt": listed("""
-        apenas aprenda misture deixe asse adicione fazer usar usa usam traz mostra mostram diz dizem custa custam fica
+        perdeu venceu pediu deu fez disse reabriu apenas aprenda misture deixe asse adicione fazer usar usa usam
+        traz mostra mostram diz dizem custa custam fica
         ficam ganha perde abre cresce sobe cai começa termina inclui permite ajuda descansar comprar vender dois duas
         três quatro cinco seis sete oito nove dez primeiro primeira novo nova novos novas chegou anuncia anunciou
         lança
@@ -99,6 +107,9 @@ def _title(heading: str, text: str, ranked: Sequence[str], lang: Language) -> st
 
 def _clause(sentence: str) -> str:
     """The longest beginning of a sentence that fits and ends where a clause does, or ""."""
+    strong = [match.start() for match in _STRONG_CLAUSE.finditer(sentence[: _TITLE + 2])]
+    if strong and _SHORT_TITLE <= strong[0] <= _TITLE:
+        return sentence[: strong[0]]
     ends = [
         match.start() for match in _CLAUSE.finditer(sentence[: _TITLE + 2]) if _FLAT_TITLE <= match.start() <= _TITLE
     ]
@@ -111,8 +122,11 @@ def _fitted(text: str) -> str:
     if len(line) > _TITLE:
         kept = cut(line, _TITLE, mark="").split(" ")
         small = [place for place, word in enumerate(kept) if word.lower().strip(".,;:") in STOP["en"] | STOP["pt"]]
+        joints = [place for place in small if kept[place].lower() in _JOINING]
+        if joints and len(" ".join(kept[: joints[-1]])) >= _JOINED_TITLE:
+            small = [joints[-1]]
         for place in reversed(small):  # what the last small word began has been cut in two
-            if len(" ".join(kept[:place])) >= _FLAT_TITLE:
+            if len(" ".join(kept[:place])) >= _JOINED_TITLE:
                 kept = kept[:place]
                 break
         while len(kept) > _TITLE_WORDS and kept[-1].lower().strip(".,;:") in STOP["en"] | STOP["pt"]:
@@ -133,7 +147,7 @@ def _tags(text: str, lang: Language, stem: Callable[[str], str]) -> list[str]:
     phrases = [
         tag
         for phrase in key_phrases(text, lang)[:60]
-        if 1 < len((tag := _noun(phrase.text, lang)).split()) <= _LONGEST_TAG
+        if 1 < len((tag := _noun(phrase.text, lang)).split()) <= _LONGEST_TAG and not tag[0].isdigit()
     ]
     single = [word for word in frequent(text, lang) if word not in _VERBS[lang]]
     chosen: list[str] = []

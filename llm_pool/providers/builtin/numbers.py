@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from llm_pool.providers.builtin.tables import listed, phrases
 from llm_pool.providers.builtin.text import WORD
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ UNITS = _units(
 NAMES: Mapping[str, Kind] = {
     word: kind
     for kind, words in {
-        "price": "price prices cost costs preço preco preços valor custo fee budget orçamento amount tarifa "
+        "price": "price prices cost costs custa custam custar preço preco preços valor custo fee budget "
+        "orçamento amount tarifa "
         "mensalidade",
         "rating": "rating ratings rated score stars nota notas avaliação avaliacao estrelas grade pontuação",
         "popularity": "views view popularity downloads likes votes reviews subscribers citations sales popularidade "
@@ -81,77 +83,44 @@ NAMES: Mapping[str, Kind] = {
     for word in words.split()
 }
 
+# A negation before one of them turns it round (`_side_before`): "no longer than" is an upper limit.
 _UPPER = frozenset(
-    """
-    under|below|less than|at most|up to|max|maximum|no more than|not more than|cheaper than|shorter than|lower than|
-    smaller than|within|until|before|fewer than|not over|not exceeding|no longer than|lighter
-    than|less|até|ate|abaixo de|
-    abaixo|menos de|menos que|menor que|menor de|no máximo|no maximo|máximo|maximo|máxima|maxima|inferior a|antes de|
-    dentro de|mais barato que|não passe de|não mais que|older than
-    """
-    .replace("\n    ", "")
-    .strip()
-    .split("|")
+    phrases("""
+        under|below|less than|at most|up to|max|maximum|cheaper than|shorter than|lower than|smaller than|within|until|
+        before|fewer than|lighter than|less|older than|earlier than|prior to|até|ate|abaixo de|abaixo|menos de|
+        menos que|menor que|menor de|no máximo|no maximo|máximo|maximo|máxima|maxima|inferior a|antes de|dentro de|
+        mais barato que|mais curto que|mais leve que|anterior a|anteriores a|mais antigo que|mais velho que
+        """)
 )
 _LOWER = frozenset(
-    """
-    over|above|more than|at least|min|minimum|no less than|not less than|greater than|higher than|longer
-    than|since|after|
-    starting at|better than|bigger than|exceeding|newer than|acima de|acima|mais de|mais que|maior que|maior de|
-    pelo menos|no mínimo|no minimo|mínimo|minimo|mínima|minima|superior a|a partir de|desde|depois de|após|ao menos|
-    não menos que
-    """
-    .replace("\n    ", "")
-    .strip()
-    .split("|")
+    phrases("""
+        over|above|more than|at least|min|minimum|greater than|higher than|longer than|heavier than|larger than|since|
+        after|starting at|starting from|better than|bigger than|exceeding|exceed|exceeds|newer than|later than|
+        younger than|acima de|acima|mais de|mais que|maior que|maior de|pelo menos|no mínimo|no minimo|mínimo|minimo|
+        mínima|minima|superior a|a partir de|desde|depois de|após|ao menos|posterior a|posteriores a|mais novo que|
+        mais recente que|mais longo que|passe de|passar de|ultrapasse|ultrapassar|exceda|exceder
+        """)
 )
-_UPPER_AFTER = (
-    "or less",
-    "or under",
-    "or fewer",
-    "or cheaper",
-    "or shorter",
-    "max",
-    "maximum",
-    "at most",
-    "tops",
-    "ou menos",
-)
-_UPPER_AFTER_PT = ("no máximo", "no maximo", "máximo", "pra baixo", "para baixo")
-_LOWER_AFTER = ("or more", "or higher", "or above", "or better", "or newer", "plus", "minimum", "at least", "and up")
-_LOWER_AFTER_PT = ("ou mais", "ou superior", "no mínimo", "no minimo", "pra cima", "para cima", "em diante")
-_BETWEEN_WORDS = frozenset({
-    "of",
-    "de",
-    "the",
-    "a",
-    "o",
-    "than",
-    "que",
-    "is",
-    "be",
-    "é",
-    "seja",
-    "us",
-    "r",
-    "about",
-    "do",
-})
-_SOFT = frozenset({
-    "prefer",
-    "preferably",
-    "ideally",
-    "preferência",
-    "idealmente",
-    "preferencialmente",
-    "prefiro",
-    "nice",
-})
+_UPPER_AFTER = phrases("""
+    or less|or under|or fewer|or cheaper|or shorter|or earlier|or older|or before|max|maximum|at most|tops|ou menos|
+    no máximo|no maximo|máximo|pra baixo|para baixo|ou anterior|ou antes
+    """)
+_LOWER_AFTER = phrases("""
+    or more|or higher|or above|or better|or newer|or later|or after|onwards|onward|plus|minimum|at least|and up|
+    and later|ou mais|ou superior|ou posterior|ou depois|no mínimo|no minimo|pra cima|para cima|em diante
+    """)
+_BETWEEN_WORDS = listed("of de the a o than que is be é seja us r about do")
+_NEGATIONS = listed("no not non never não nao nem nunca isn't aren't doesn't don't cannot can't mustn't shouldn't")
+_COPULAS = listed("be is are been to seja sejam é são ser for pode must should deve")
+_EXCLUSIVE = listed("before antes older earlier prior anterior anteriores antigo velho")
+_AGES = listed("older newer younger velho novo antigo recente")
+_OPENS_RANGE = listed("between entre from de")
+_SOFT = listed("prefer preferably ideally preferência idealmente preferencialmente prefiro nice")
 _RANGE = re.compile(r"\s*(?:and|to|e|a|até|ate|-|\u2013)\s*(?:R\$|US\$|[$€£])?\s*")
 _BEFORE, _AFTER = 60, 24  # characters around a number in which the words of its limit stand
 _GROUP = 3  # digits between two separators of thousands
 _HOUR = 60  # minutes
-_YEARS = range(1900, 2101)
+YEARS = range(1900, 2101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +130,8 @@ class Mention:
     start: int
     end: int
     unit_end: int  # where its unit ends, or `end`
+    unit: str = ""  # as written
+    factor: float = 1.0  # of that unit: `value` is in the one unit of its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +146,8 @@ class Bound:
     soft: bool
     start: int  # of its words in the text
     end: int
-
-    def admits(self, value: float) -> bool:
-        return self.low <= value <= self.high
+    unit: str = ""  # as written, "" without one
+    factor: float = 1.0  # of that unit
 
 
 def number(digits: str) -> float:
@@ -231,7 +201,7 @@ def _mention(match: re.Match[str], text: str) -> Mention:
         unit = following[0].lower()
     if unit in UNITS and kind is None:
         kind, factor = UNITS[unit]
-        return Mention(value * factor, kind, start, end, match.end())
+        return Mention(value * factor, kind, start, end, match.end(), match["unit"], factor)
     if unit == "m" and kind:
         return Mention(value * 1e6, kind, start, match.end(), match.end())
     return Mention(value, kind, start, end, end)
@@ -253,7 +223,8 @@ def bounds(text: str) -> list[Bound]:
             if kind != "date" or mention.value <= following.value:
                 low, high = sorted((_same_unit(mention, following), following.value))
                 high += 0.999 if kind == "date" else 0
-                found.append(_bound(text, since, mention, low=low, high=high, kind=kind, end=following.unit_end))
+                span = _bound(text, since, mention, low=low, high=high, kind=kind, end=following.unit_end)
+                found.append(replace(span, unit=following.unit, factor=following.factor))
                 skip = True
                 continue
         if (one := _one(text, since, mention)) is not None:
@@ -269,20 +240,24 @@ def _same_unit(first: Mention, second: Mention) -> float:
 
 
 def _one(text: str, since: int, mention: Mention) -> Bound | None:
-    side, start = _side(text, since, mention)
+    side, start, end = _side(text, since, mention)
     kind = mention.kind or _named_kind(text, since, mention, mention.value)
     if side == 0:
-        year = mention.kind is None and mention.value in _YEARS and kind in {None, "date"}
+        year = mention.kind is None and mention.value in YEARS and kind in {None, "date"}
         if not year:
             return None
         return Bound(
             mention.value, mention.value + 0.999, "date", (), (), soft=True, start=mention.start, end=mention.end
         )
+    said = {*WORD.findall(text[start : mention.start].lower())}
+    if kind != "date" and said & _AGES:  # "older than 18" is more of it
+        if kind == "duration":  # "newer than 30 days" is a date, and nobody says here what today is
+            return None
+        side = -side
     low, high = (-math.inf, mention.value) if side < 0 else (mention.value, math.inf)
     if kind == "date" and side < 0:  # "until 2020" has all of it, "before 2020" none
-        before = {"before", "antes"} & set(WORD.findall(text[start : mention.start].lower()))
-        high += -0.001 if before else 0.999
-    return _bound(text, since, mention, low=low, high=high, kind=kind, end=mention.unit_end, start=start)
+        high += -0.001 if said & _EXCLUSIVE else 0.999
+    return _bound(text, since, mention, low=low, high=high, kind=kind, end=end, start=start)
 
 
 def _bound(
@@ -291,7 +266,10 @@ def _bound(
     before = tuple(reversed(WORD.findall(text[max(since, mention.start - _BEFORE) : mention.start].lower())[-5:]))
     after = tuple(WORD.findall(text[end : end + _AFTER].lower())[:2])
     soft = not _SOFT.isdisjoint(before + after)
-    return Bound(low, high, kind, before, after, soft, start=mention.start if start < 0 else start, end=end)
+    if start < 0:  # a range
+        opening = list(WORD.finditer(text, max(since, mention.start - _BEFORE), mention.start))[-1:]
+        start = opening[0].start() if opening and opening[0][0].lower() in _OPENS_RANGE else mention.start
+    return Bound(low, high, kind, before, after, soft, start, end, mention.unit, mention.factor)
 
 
 def _named_kind(text: str, since: int, mention: Mention, value: float) -> Kind | None:
@@ -304,24 +282,27 @@ def _named_kind(text: str, since: int, mention: Mention, value: float) -> Kind |
             return NAMES[word]
     if cheaper:
         return "price" if cheaper & {"cheaper", "barato", "budget"} else "weight" if "leve" in cheaper else "duration"
-    return "date" if value in _YEARS and float(value).is_integer() else None
+    return "date" if value in YEARS and float(value).is_integer() else None
 
 
-def _side(text: str, since: int, mention: Mention) -> tuple[int, int]:
-    """-1 for an upper limit, 1 for a lower one, 0 for none; and where its words begin."""
+def _side(text: str, since: int, mention: Mention) -> tuple[int, int, int]:
+    """-1 for an upper limit, 1 for a lower one, 0 for none; where its words begin; and where they end."""
     begin = max(since, mention.start - _BEFORE)
     before = text[begin : mention.start]
     bare = before.rstrip()
     if bare.endswith(("<", "<=", "≤", "=<")):
-        return -1, begin + len(bare.rstrip("<=≤"))
+        return -1, begin + len(bare.rstrip("<=≤")), mention.unit_end
     if bare.endswith((">", ">=", "≥", "=>")):
-        return 1, begin + len(bare.rstrip(">=≥"))
-    tail = " ".join(WORD.findall(text[mention.unit_end : mention.unit_end + _AFTER].lower()))
-    if text[mention.end : mention.end + 1] == "+" or tail.startswith((*_LOWER_AFTER, *_LOWER_AFTER_PT)):
-        return 1, mention.start
-    if tail.startswith((*_UPPER_AFTER, *_UPPER_AFTER_PT)):
-        return -1, mention.start
-    return _side_before([(match[0].lower(), begin + match.start()) for match in WORD.finditer(before)], mention.start)
+        return 1, begin + len(bare.rstrip(">=≥")), mention.unit_end
+    if text[mention.end : mention.end + 1] == "+":
+        return 1, mention.start, max(mention.unit_end, mention.end + 1)
+    after = list(WORD.finditer(text, mention.unit_end, mention.unit_end + _AFTER))
+    tail = " ".join(match[0].lower() for match in after) + " "
+    for side, phrases_after in ((1, _LOWER_AFTER), (-1, _UPPER_AFTER)):
+        if phrase := next((each for each in phrases_after if tail.startswith(f"{each} ")), ""):
+            return side, mention.start, after[phrase.count(" ")].end()
+    tokens = [(match[0].lower(), begin + match.start()) for match in WORD.finditer(before)]
+    return *_side_before(tokens, mention.start), mention.unit_end
 
 
 def _side_before(tokens: Sequence[tuple[str, int]], start: int) -> tuple[int, int]:
@@ -329,11 +310,21 @@ def _side_before(tokens: Sequence[tuple[str, int]], start: int) -> tuple[int, in
         for size in (3, 2, 1):
             if last >= size:
                 phrase = " ".join(word for word, _ in tokens[last - size : last])
-                if phrase in _UPPER:
-                    return -1, tokens[last - size][1]
-                if phrase in _LOWER:
-                    return 1, tokens[last - size][1]
+                if phrase in _UPPER or phrase in _LOWER:
+                    side = -1 if phrase in _UPPER else 1
+                    negation = _negation(tokens, last - size)
+                    return (-side, tokens[negation][1]) if negation >= 0 else (side, tokens[last - size][1])
         word = tokens[last - 1][0]
         if word not in _BETWEEN_WORDS and word not in NAMES:
             break
     return 0, start
+
+
+def _negation(tokens: Sequence[tuple[str, int]], place: int) -> int:
+    """The place of the word that negates what begins here ("not older than", "não seja anterior a"), else -1."""
+    for before in range(place - 1, max(-1, place - 4), -1):
+        if tokens[before][0] in _NEGATIONS:
+            return before
+        if tokens[before][0] not in _COPULAS:
+            break
+    return -1

@@ -21,6 +21,7 @@ class Preference:
     number: str = ""  # a kind of `numbers.NAMES`; "length" counts a candidate's words; "language": see `good`
     better: Literal[-1, 0, 1] = 0
     opposite: str = ""
+    of_texts: bool = False  # of how something is written: heard in criteria, for in a query it is a topic
 
 
 PREFERENCES = (
@@ -102,8 +103,7 @@ PREFERENCES = (
         "detailed", "detalhado",
         "detailed|in depth|in-depth|comprehensive|thorough|complete|detail|details|completeness|detalhado|detalhada|"
         "detalhados|"
-        "completo|completa|completos|completas|aprofundado|aprofundada|explicação completa|specific|specificity|"
-        "específico",
+        "completo|completa|completos|completas|aprofundado|aprofundada|explicação completa|full",
         good="detailed|in-depth|comprehensive|thorough|complete|step by step|full|detalhado|completo|completa|passo a "
         "passo",
         bad="overview|summary|brief|teaser|resumo|resumido|superficial|vague|vago", number="length", better=1,
@@ -255,6 +255,41 @@ PREFERENCES = (
         "pronta entrega",
         good="in stock|available|ships today|em estoque|disponível|pronta entrega",
         bad="out of stock|sold out|unavailable|backorder|esgotado|esgotada|indisponível|sem estoque|fora de estoque",
+    ),
+    Preference(
+        "specific", "específico",
+        "specific|specifics|specificity|concrete|precise|precision|exact|quantified|has numbers|with numbers|numbers|"
+        "figures|gives numbers|specific numbers|específico|específica|específicos|concreto|concreta|preciso|precisa|"
+        "precisão|com números|números|dados concretos|cifras",
+        bad="various|several|some|many|things|stuff|somehow|etc|soon|vários|várias|alguns|algumas|muitos|coisas|"
+        "em breve",
+        number="figures", better=1, of_texts=True,
+    ),
+    Preference(
+        "gives the cause", "diz a causa",
+        "names the cause|name the cause|states the cause|gives the cause|explains the cause|cause|causes|root cause|"
+        "reason|reasons|gives a reason|explains why|says why|states why|cita a causa|diz a causa|nomeia a causa|"
+        "explica a causa|causa|causas|motivo|motivos|razão|explica o motivo|explica por quê|diz por quê",
+        good="because|because of|due to|caused by|owing to|as a result of|result of|since|thanks to|after|root cause|"
+        "porque|por causa|devido a|devido à|devido ao|causado por|causada por|provocado por|provocada por|em razão de|"
+        "por conta|pois|depois de|após|graças",
+        of_texts=True,
+    ),
+    Preference(
+        "plain", "linguagem simples",
+        "no jargon|plain language|plain english|simple language|simple words|easy to read|readable|clear|clarity|"
+        "sem jargão|linguagem simples|palavras simples|clareza|explicação clara|fácil de ler|acessível a todos",
+        good="in other words|simply put|that is|ou seja|em outras palavras|isto é",
+        bad="leverage|synergy|synergies|paradigm|holistic|utilize|stakeholders|idempotent|asynchronous|orthogonal|"
+        "heuristic|alavancar|sinergia|paradigma|holístico|stakeholders|outrossim|destarte|ademais|idempotente",
+        number="word length", better=-1, of_texts=True,
+    ),
+    Preference(
+        "sober", "sóbrio", "no hype|sober|neutral|objective tone|balanced|neutral tone|sóbrio|neutro|neutra|imparcial|"
+        "equilibrado|tom neutro",
+        bad="amazing|incredible|unbelievable|shocking|revolutionary|best ever|mind blowing|game changer|incrível|"
+        "chocante|imperdível|revolucionário|inacreditável|espetacular",
+        of_texts=True,
     ),
     Preference(
         "free shipping", "frete grátis", "free shipping|free delivery|frete grátis|frete gratuito|entrega grátis",

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_pool.providers.builtin.criteria import criteria, query_of
+from llm_pool.providers.builtin.criteria import THE_CANDIDATES, criteria, query_of
 from llm_pool.providers.builtin.features import Features, features
 from llm_pool.providers.builtin.inputs import question, strings
-from llm_pool.providers.builtin.text import cut, language, quoted, stemmer
+from llm_pool.providers.builtin.numbers import NAMES
+from llm_pool.providers.builtin.preferences import PREFERENCES
+from llm_pool.providers.builtin.text import cut, language, stemmer
 from llm_pool.providers.builtin.weighing import Weighed, weighed
+from llm_pool.providers.builtin.wording import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llm_pool.core.candidates import Question
     from llm_pool.providers.builtin.criteria import Criteria
@@ -25,6 +28,9 @@ _MOST_VARIED = 30  # places that are chosen one by one; the cost grows with the 
 _MERIT = 0.55  # the weight of the stated preferences beside relevance at 1
 _UNRELATED = 0.3  # the share of its merit that counts of a candidate about something else
 _VIOLATION = 0.8  # of each hard criterion broken: nearly what being about something else costs
+_SAID = 6  # words of the query that a reason names
+# Words that state a preference are told by its name, where it is met, and are not missed.
+_PREFERRED = frozenset(says for preference in PREFERENCES for says in preference.says.split("|") if " " not in says)
 _BEST = 5  # candidates that get a reason
 
 
@@ -47,7 +53,8 @@ def read_field(raw: str) -> Field:
     asked, given = question(raw)
     query = query_of(asked.asked)
     said = query + "\n" + "\n".join(strings({**asked.asked}))
-    lang = language(said if query else "\n".join(strings([dict(each.fields) for each in asked.candidates[:8]])))
+    offered = "\n".join(strings([dict(each.fields) for each in asked.candidates[:8]]))
+    lang = language(said if query else offered, otherwise=offered)
     stem = stemmer(lang)
     found = features(asked.candidates, lang, stem)
     stated = criteria(asked.asked, found, lang, stem)
@@ -69,7 +76,7 @@ def rerank(raw: str) -> dict[str, Any]:
     best = order[:_BEST]
     return {
         "ranking": [ids[place] for place in order],
-        "reasons": {str(ids[place]): _reason(field, place, first=rank == 0) for rank, place in enumerate(best)},
+        "reasons": {str(ids[place]): _reason(field, place) for place in best},
     }
 
 
@@ -96,23 +103,33 @@ def _alike(one: Features, other: Features) -> float:
     return both / (len(one.stems.keys() | other.stems.keys()) or 1)
 
 
+def _place_in(words: Sequence[str]) -> Callable[[str], int]:
+    return lambda word: words.index(word) if word in words else len(words)
+
+
 def explained(field: Field, place: int) -> str:
-    """What speaks for and against one candidate, in the question's language."""
-    each = field.weighed[place]
-    portuguese = field.lang == "pt"
+    """What speaks for and against one candidate: clauses in the question's language, `;` between them."""
+    each, lang = field.weighed[place], field.lang
+    portuguese = lang == "pt"
     parts = []
-    if each.relevance.matched:
-        parts.append(("contém " if portuguese else "matches ") + ", ".join(each.relevance.matched[:6]))
-    if notes := [note for note in each.notes if note]:
-        parts.append(("atende a " if portuguese else "meets ") + ", ".join(dict.fromkeys(notes[:4])))
-    if each.violations:
-        parts.append(("viola " if portuguese else "breaks ") + ", ".join(each.violations[:3]))
-    if not parts:
+    matched = sorted(each.relevance.matched, key=_place_in((*field.stated.topic, *field.stated.minor)))
+    told = {*matched, *each.denied, *NAMES, *THE_CANDIDATES, *_PREFERRED}
+    missing = [word for word in field.stated.topic[:_SAID] if word not in told]
+    if matched:
+        nothing = "nada sobre " if portuguese else "nothing on "
+        without = f", {nothing}{listing(missing[:3], lang, joint=('or', 'ou'))}" if missing else ""
+        parts.append(f"{'contém' if portuguese else 'matches'} {listing(matched[:_SAID], lang)}{without}")
+    if each.denied:
+        parts.append(("diz não ter " if portuguese else "says it has no ") + listing(each.denied[:3], lang))
+    parts += each.violations[:3]
+    parts += each.notes[:4]
+    if field.stated.topic and not matched and not each.notes:
         parts.append("nenhuma palavra da consulta" if portuguese else "none of the query's words")
-    return "; ".join(parts)
+    return "; ".join(parts) or ("nada a distingue" if portuguese else "nothing sets it apart")
 
 
-def _reason(field: Field, place: int, *, first: bool) -> str:
-    """One sentence that begins with the candidate's own words; the best one's ends with the query."""
-    named = f' ("{quoted(field.query, 80)}")' if first and field.query else ""
-    return f'"{quoted(field.features[place].text, 60)}": {cut(explained(field, place), 140)}{named}'
+def _reason(field: Field, place: int) -> str:
+    """A sentence or two: what decided, and of whom it is said."""
+    said = cut(explained(field, place), 200)
+    name = cut(field.features[place].heading, 70)
+    return f"{said[:1].upper()}{said[1:]}" + (f' ("{name}").' if name else ".")

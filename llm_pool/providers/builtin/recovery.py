@@ -7,10 +7,19 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from llm_pool.providers.builtin.inputs import parsed
-from llm_pool.providers.builtin.phrases import key_phrases
-from llm_pool.providers.builtin.recovery_rules import CAUSES, CRITICAL, RAISING, SOFTER, UNKNOWN
+from llm_pool.providers.builtin.recovery_leaks import EXPOSED, LEAKED, LOG_IN_FAILS, NO_EXPOSURE, PLACED, SECRETS
+from llm_pool.providers.builtin.recovery_rules import (
+    CAUSES,
+    CHANGED,
+    CRITICAL,
+    RAISING,
+    SINCE,
+    SOFTER,
+    UNKNOWN,
+)
+from llm_pool.providers.builtin.ruled_out import without_what_is_fine
 from llm_pool.providers.builtin.tables import listed
-from llm_pool.providers.builtin.text import WORD, cut, language, quoted, words
+from llm_pool.providers.builtin.text import STOP, WORD, cut, language, quoted
 
 if TYPE_CHECKING:
     from llm_pool.providers.builtin.inputs import Input
@@ -25,9 +34,14 @@ _NAMES = ("service", "component", "system", "app", "application", "host", "serve
           "site", "serviço", "servico", "sistema", "componente", "servidor", "tarefa")  # fmt: skip
 # "payments-api", "db01", "nginx": a name of a service has a hyphen or ends in a digit, or stands beside one.
 _SERVICE = re.compile(r"^(?=.{3,40}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)+$|^[a-z]{2,12}[0-9]{1,3}$")
-_KINDS = listed("service server api job worker database serviço servidor banco worker cluster app")
+_KINDS = listed("""
+    service server api job worker database site website app cluster pipeline backup dashboard printer
+    serviço servidor banco cluster rotina aplicativo aplicação impressora painel
+    """)
+_FEMININE = listed("api rotina aplicação impressora")
+_NO_FIRST = listed("our my your this that new old whole same one broken failing nightly fix restart")
 _NO_NAMES = listed(
-    "read-only self-signed e-mail up-to-date follow-up time-out set-up back-up roll-out utf8 http2 non-zero"
+    "read-only self-signed e-mail e-mails up-to-date follow-up time-out set-up back-up roll-out utf8 http2 non-zero"
 )
 
 
@@ -35,8 +49,8 @@ def recovery_plan(raw: str) -> dict[str, Any]:
     """The answer to `recovery_plan`."""
     given = parsed(raw)
     lang = language(given.text)
-    said = f" {' '.join(words(given.text))} "
-    cause = _cause(said)
+    said = without_what_is_fine(given.text)
+    cause = LEAKED if _leaked(said) else _cause(said)
     it = _subject(given, lang)
     steps = [
         {
@@ -57,7 +71,11 @@ def recovery_plan(raw: str) -> dict[str, Any]:
 
 
 def _in(both: Both, lang: Language, it: str) -> str:
-    return (both[1] if lang == "pt" else both[0]).replace("{it}", it)
+    text = (both[1] if lang == "pt" else both[0]).replace("{it}", it)
+    if lang == "pt" and it.startswith(("o ", "a ")):
+        for two, one in (("de", "d"), ("em", "n")):
+            text = text.replace(f" {two} {it}", f" {one}{it}")
+    return text[:1].upper() + text[1:] if it.startswith(("the ", "o ", "a ")) else text
 
 
 def told(said: str, phrases: str) -> int:
@@ -70,17 +88,38 @@ def told(said: str, phrases: str) -> int:
 
 
 def _cause(said: str) -> Cause:
-    """The cause with the most words in the text; of equals the earlier, which is the graver."""
-    best, most = UNKNOWN, 0
+    """The cause with the most words in the text; of equals the earlier, which is the graver.
+
+    A named change with the time since which it fails counts more, and how a failure shows ("502") counts less.
+    """
+    best, most = UNKNOWN, 0.0
     for cause in CAUSES:
-        if (count := told(said, cause.says)) > most:
+        count = float(told(said, cause.says))
+        if cause.general:
+            count /= 2
+        elif cause is CHANGED and count and told(said, SINCE):
+            count += 1
+        if count > most:
             best, most = cause, count
     return best
 
 
+def _leaked(said: str) -> bool:
+    """Whether a secret is where others can read it: both are told in one clause."""
+    for clause in said.split(" . "):
+        spaced = f" {clause.strip()} "
+        if not told(spaced, SECRETS):
+            continue
+        if told(spaced, EXPOSED) and not told(spaced, NO_EXPOSURE):
+            return True
+        if told(spaced, PLACED) and not told(spaced, LOG_IN_FAILS):
+            return True
+    return False
+
+
 def _severity(cause: Cause, said: str) -> Severity:
     degree = _DEGREES.index(cause.severity)
-    softer = told(said, SOFTER) > 0
+    softer = told(said, SOFTER) > 0 and cause is not LEAKED
     if told(said, CRITICAL) and not softer:
         return "critical"
     if told(said, RAISING):
@@ -89,35 +128,33 @@ def _severity(cause: Cause, said: str) -> Severity:
 
 
 def _subject(given: Input, lang: Language) -> str:
-    """What failed: the field that names it, a word like a service's name, the word beside "service", or key words."""
+    """What failed: the field that names it, a word like a service's name, or the words beside "service"."""
     if named := given.first(*_NAMES):
         return quoted(named, _SUBJECT)
-    spoken: list[str] = WORD.findall(given.text[:4000])
-    for word in spoken:
-        if _SERVICE.match(word.lower()) and word.lower() not in _NO_NAMES:
-            return word
-    lower = [word.lower() for word in spoken]
-    generic = {
-        "the",
-        "a",
-        "an",
-        "our",
-        "my",
-        "this",
-        "o",
-        "um",
-        "nosso",
-        "meu",
-        "de",
-        "do",
-        "da",
-        "is",
-        "in",
-        "no",
-        "na",
+    text = given.text[:4000]
+    found = list(WORD.finditer(text))
+    for match in found:
+        quoted_in_text = text[max(0, match.start() - 1) : match.start()] in {"'", '"', "`"}  # a value, not the system
+        if _SERVICE.match(match[0].lower()) and match[0].lower() not in _NO_NAMES and not quoted_in_text:
+            return match[0]
+    beside = {
+        one.end(): (one[0], other[0]) for one, other in itertools.pairwise(found) if other.start() - one.end() == 1
     }
-    for before, word in itertools.pairwise(lower):
-        if word in _KINDS and before not in generic and lang == "en":
-            return f"{before} {word}"
-    phrases = [phrase.text for phrase in key_phrases(given.text[:4000], lang)[:2]]
-    return cut(" / ".join(phrases), _SUBJECT) or ("isto" if lang == "pt" else "this")
+    for end, (one, other) in beside.items():
+        if lang == "en" and other.lower() in _KINDS and _is_name(one.lower()):
+            return f"the {one} {other}"
+        if lang == "pt" and one.lower() in _KINDS and other.lower() in {"de", "do", "da", "dos", "das"}:
+            name = beside.get(end + 1 + len(other), ("", ""))[1]
+            return f"{_article(one.lower())} {one} {other} {name}".strip()
+    kind = next((word for match in found if (word := match[0].lower()) in _KINDS), "")
+    if lang == "pt":
+        return f"{_article(kind)} {kind}" if kind else "o sistema afetado"
+    return f"the {kind}" if kind else "the affected system"
+
+
+def _is_name(word: str) -> bool:
+    return word not in _NO_FIRST and word not in STOP["en"] and not word.endswith(("ed", "ing", "s"))
+
+
+def _article(word: str) -> str:
+    return "a" if word in _FEMININE else "o"

@@ -27,6 +27,7 @@ class Cause:
     steps: tuple[Step, ...]
     rollback: Both
     reason: Both
+    general: bool = False  # what it tells is only how a failure shows; any named cause goes before it
 
 
 _LOOK = Step(
@@ -101,7 +102,8 @@ CAUSES: tuple[Cause, ...] = (
         ("{it} needs more memory than it may have", "{it} precisa de mais memória do que pode usar"),
     ),
     Cause(
-        "certificate|certificado|tls|ssl|x509|expired cert*|self signed|handshake|cert expired",
+        "certificate expired|certificate has expired|expired certificate|certificado expirou|certificado vencido|"
+        "certificado expirado|certificate|certificado|tls|ssl|x509|expired cert*|self signed|handshake|cert expired",
         "high",
         (
             Step(("Look at the certificate that {it} shows: its names, its dates, its chain (openssl s_client).",
@@ -153,7 +155,9 @@ CAUSES: tuple[Cause, ...] = (
         ("{it} asks more often than it is allowed to", "{it} chama com mais frequência do que o permitido"),
     ),
     Cause(
-        "401|403|unauthorized|forbidden|authentication|permission denied|access denied|invalid token|expired token|"
+        "401|403|token expired|token has expired|credential expired|password expired|"
+        "unauthorized|forbidden|authentication|permission denied|access denied|"
+        "invalid token|expired token|"
         "token expirado|login failed|"
         "invalid credentials|credenciais|não autorizado|acesso negado|permissão negada|senha incorreta|autenticação|"
         "api key|jwt",
@@ -201,9 +205,11 @@ CAUSES: tuple[Cause, ...] = (
         "Sessões do banco de {it} esperam umas pelas outras ou por uma réplica"),
     ),
     Cause(
-        "deploy*|release*|rollout|rollback|new version|after update|after upgrade|upgrade|migration|implantação|nova "
+        "deploy*|release*|rollout|rolled out|roll out|rollback|new version|after update|after upgrade|"
+        "upgrade|migration|implantação|nova "
         "versão|após atualização|"
-        "depois do deploy|atualização|publicação|migração|crashloop*|canary",
+        "depois do deploy|atualização|publicação|migração|crashloop*|canary|versão nova|"
+        "subiu a versão|since version|since the update|desde a versão|desde a atualização",
         "high",
         (
             Step(("Stop the roll-out of {it} where it stands and compare old and new instances.",
@@ -289,6 +295,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         ("Set the former limits and load of {it} again.", "Volte aos limites e à carga anteriores de {it}."),
         ("{it} or something behind it answers too slowly", "{it} ou algo atrás dele responde devagar demais"),
+        general=True,
     ),
     Cause(
         "connection refused|econnrefused|connection reset|unreachable|network|no route|rede|conexão recusada|sem "
@@ -305,6 +312,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         ("Take the restarted instance of {it} out of rotation.", "Tire a instância reiniciada de {it} de rotação."),
         ("{it} cannot be reached over the network", "{it} não é alcançado pela rede"),
+        general=True,
     ),
     Cause(
         "500|502|503|504|5xx|internal server error|bad gateway|service unavailable|gateway timeout|erro interno|"
@@ -323,8 +331,14 @@ CAUSES: tuple[Cause, ...] = (
         ("Put the instances of {it} back into rotation as they were.", ("Recoloque as instâncias de {it} em rotação "
         "como estavam.")),
         ("{it} fails on the server's side", "{it} falha do lado do servidor"),
+        general=True,
     ),
 )  # fmt: skip
+
+# What makes a failure one of the newest version, where a version is named: a time since which, or what it returns.
+SINCE = "since|after|right after|desde|após|depois|logo após|returns|started|began|começou|passou a|starting"
+
+CHANGED = next(cause for cause in CAUSES if cause.says.startswith("deploy*"))
 
 UNKNOWN = Cause(
     "", "medium",

@@ -27,12 +27,14 @@ code github library repository source snippet api framework python javascript ty
 código biblioteca \
 programação docker kubernetes sql algorithm algoritmo|code hosting and documentation|repositórios de código e \
 documentação
-error exception bug traceback fix erro exceção falha|developer question sites|fóruns de programação
+error exception bug traceback stacktrace erro exceção|developer question sites|fóruns de programação
 buy price prices cheap shop store deal discount purchase comprar preço preços barato barata loja promoção \
 desconto oferta \
-notebook laptop smartphone celular headphones fone tênis|shops and price comparison|lojas e comparadores de preços
+notebook laptop smartphone celular headphones shoes \
+sneakers fone fones tênis ténis sapatos|shops and price comparison|lojas e comparadores de preços
 review reviews comparison versus vs avaliação avaliações análise resenha comparativo|review sites|sites de avaliações
 news latest headlines breaking notícia notícias manchetes election eleição eleições|news sites|sites de notícias
+hike hikes hiking trail trails trilha trilhas \
 travel trip hotel hotels flight flights itinerary vacation viagem viagens hotéis voo voos roteiro passagem \
 pousada praia \
 turismo|travel sites|sites de viagem
@@ -109,8 +111,8 @@ instagram|instagram.com
 """.strip().splitlines()
 )
 _DOMAIN = re.compile(r"(?:[a-z0-9\-]{1,63}\.){1,4}[a-z]{2,18}")
-_TOP_LEVEL = listed(r"""
-    com org net edu gov io dev ai app co br pt uk us de fr es eu it nl ca au in jp info tv me xyz ly shop store \ blog
+_TOP_LEVEL = listed("""
+    com org net edu gov io dev ai app co br pt uk us de fr es eu it nl ca au in jp info tv me xyz ly shop store blog
     site online news wiki cloud tech
     """)
 _MOST = 6
@@ -124,10 +126,10 @@ def _table(rows: str) -> tuple[tuple[frozenset[str], str, str], ...]:
 KINDS = _table(_KINDS)
 # Words that name the kind of thing ("recipe", "vídeo") rather than its topic.
 KIND_WORDS = listed("""
-    video videos vídeo vídeos recipe recipes receita receitas tutorial tutorials tutoriais course courses curso \
+    video videos vídeo vídeos recipe recipes receita receitas tutorial tutorials tutoriais course courses curso
     cursos paper papers artigo artigos review reviews podcast podcasts documentary documentário book books livro
-    livros \\ guide guia news notícias song songs música músicas movie movies filme filmes article articles photos
-    fotos itinerary \\ roteiro aula aulas dataset datasets library biblioteca jobs vagas
+    livros guide guia news notícias song songs música músicas movie movies filme filmes article articles photos
+    fotos itinerary roteiro aula aulas dataset datasets library biblioteca jobs vagas
     """)
 
 

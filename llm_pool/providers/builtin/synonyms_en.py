@@ -72,7 +72,7 @@ news|headlines|updates
 paper|papers|study|research
 review|reviews|opinion
 comparison|compare|versus
-guide|tutorial|how_to|walkthrough
+guide|tutorial|walkthrough
 course|class|lesson|training
 beginner|beginners|introduction|basics
 advanced|expert
@@ -136,7 +136,6 @@ garden|gardening
 plant|plants
 furniture|furnishings
 cleaning|clean
-kitchen|cooking
 coffee|espresso
 tea|teas
 wine|wines
@@ -154,7 +153,6 @@ teacher|instructor
 language|languages
 translation|translate
 math|mathematics|maths
-physics|physical_science
 statistics|stats|data_analysis
 chart|graph|plot
 map|maps

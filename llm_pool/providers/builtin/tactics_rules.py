@@ -1,7 +1,7 @@
 """How goals on web sites are reached: the words of a goal and the steps that they call for. Data only.
 
-`{goal}`, `{site}`, `{terms}` and `{limits}` stand for the input's own words. A step whose braces would be empty is
-left out.
+`{goal}`, `{site}`, `{terms}`, `{fields}`, `{values}` and `{period}` stand for the input's own words. A step that needs
+`{values}` or `{period}` is left out where the goal names none.
 """
 
 from __future__ import annotations
@@ -36,20 +36,48 @@ SEARCH: tuple[str, Both, Both] = (
     "restringe {site} ao que se procura"),
 )  # fmt: skip
 EXTRACT: tuple[str, Both, Both] = (
-    "extract", ("what was asked for: {goal}", "o que foi pedido: {goal}"), ("it is the goal", "é o objetivo"),
+    "extract", ("{fields}", "{fields}"), ("it is the goal", "é o objetivo"),
 )  # fmt: skip
 
+# To get around an obstacle is never planned, whatever else the goal says.
+AROUND = (
+    "bypass*|circumvent*|get around|get past|getting around|contornar|contorne|burlar|burle|driblar|drible|crack|"
+    "without paying|sem pagar|solve the captcha|resolver o captcha|break the captcha|quebrar o captcha"
+)
+OBSTACLES = (
+    "captcha*|recaptcha|paywall*|blocked|bloqueado|bloqueada|bloqueio|cloudflare|access denied|acesso negado|"
+    "ban|banned|assinantes|subscribers only|subscriber only|members only|só para assinantes|second factor|2fa"
+)
+# Said in one clause with an obstacle, these make it one that may come, or one that is not there.
+CONDITIONS = (
+    "if|when|whenever|in case|unless|may|might|could|can appear|sometimes|possibly|occasionally|caso|quando|pode|podem|"
+    "poderá|talvez|às vezes|eventualmente|se aparecer|se houver|se surgir|se pedir|se o|se a|se for|should a|should it|"
+    "stop at|pare no|pare em|stop before|avoid|evite|evitar|watch out|beware|cuidado|any captcha|any paywall"
+)
+ABSENT = (
+    "no captcha|no paywall|no login|without captcha|without a captcha|without paywall|without a paywall|sem captcha|"
+    "sem paywall|sem login|no log in|do not|don't|never|não tente|nunca"
+)
+OPEN_ONLY = "without logging in|without login|without an account|sem fazer login|sem login|sem entrar|sem conta"
+LOGIN = (
+    "log in|login|log into|logging in|sign in|signin|my account|my order*|my profile|dashboard|inbox|entrar|logar|"
+    "minha conta|meus pedidos|meu perfil|senha|password|fazer login|área do cliente|invoice*|fatura*|boleto|extrato|"
+    "statement|matrícula"
+)
 BLOCKED = Tactic(
-    "captcha|paywall|bypass|circumvent|get around|get past|contornar|burlar|driblar|blocked|bloqueado|bloqueada|"
-    "bloqueio|cloudflare|recaptcha|"
-    "access denied|acesso negado|ban|banned|assinantes|subscribers only|crack|without paying|sem pagar|without "
-    "logging in|sem fazer login|without login",
-    90,
+    "", 90,
     (("stop", ("the block on {site}", "o bloqueio em {site}"),
       ("a captcha, paywall, log-in or block is never got around; ask a person",
       "captcha, paywall, login ou bloqueio nunca se contorna; peça a uma pessoa")),),
     ("Do not get around a captcha, paywall, log-in or block of {site}.",
     "Não contorne captcha, paywall, login ou bloqueio de {site}."),
+)  # fmt: skip
+MAY_BLOCK = Tactic(
+    "", 95,
+    (("stop", ("only if a captcha, paywall or log-in page appears", "só se aparecer captcha, paywall ou login"),
+      ("it is never got around; a person decides", "nunca se contorna; uma pessoa decide")),),
+    ("A captcha, paywall or log-in may appear on {site}: stop there and ask a person.",
+     "Pode aparecer captcha, paywall ou login em {site}: pare ali e peça a uma pessoa."),
 )  # fmt: skip
 
 TACTICS: tuple[Tactic, ...] = (
@@ -59,9 +87,7 @@ TACTICS: tuple[Tactic, ...] = (
         ("the page lies below it", "a página está por baixo")),),
     ),
     Tactic(
-        "log in|login|log into|sign in|signin|my account|my order*|my profile|dashboard|inbox|entrar|logar|minha "
-        "conta|meus pedidos|meu perfil|senha|password|"
-        "fazer login|área do cliente|invoice*|fatura*|boleto|extrato|statement|matrícula", 10,
+        LOGIN, 10,
         (("login", ("the log-in page of {site}, with credentials given by the user",
         "a página de login de {site}, com credenciais dadas pelo usuário"),
           ("the goal lies behind a log-in", "o objetivo exige login")),),
@@ -74,33 +100,30 @@ TACTICS: tuple[Tactic, ...] = (
         "leva mais perto que a página inicial")),),
     ),
     Tactic(
-        "price*|under|below|cheaper than|less than|up to|preço*|até|abaixo de|menos de|between|entre|filter*|filtr*|"
-        "only|apenas|somente|brand|marca|"
-        "size|tamanho|color|cor|rating|avaliação|stars|estrelas|bedroom*|quartos|near|perto|remote|remot*|free|"
-        "gratuit*|grátis|at least|pelo menos|acima de", 30,
-        (("filter", ("the filters that the goal names: {limits}", "os filtros que o objetivo pede: {limits}"),
+        "*", 30,
+        (("filter", ("{values}", "{values}"),
           ("leaves only what meets the conditions", "deixa só o que cumpre as condições")),),
     ),
     Tactic(
-        "date|dates|from|since|after|before|today|yesterday|week|month|year|2020|2021|2022|2023|2024|2025|2026|data|"
-        "datas|desde|depois de|antes de|hoje|ontem|"
-        "semana|mês|ano|period|período|last|últimos|últimas|weekend", 31,
-        (("filter", ("the date filter: {goal}", "o filtro de data: {goal}"), ("only that period counts",
-        "só esse período conta")),),
+        "*", 31,
+        (("filter", ("date: {period}", "data: {period}"), ("only that period counts", "só esse período conta")),),
     ),
     Tactic(
-        "cheapest|lowest price|mais barat*|menor preço|sort*|orden*", 40,
+        "cheapest|lowest price|lowest fare|price low to high|by price|lowest prices|mais barat*|"
+        "menor preço|menores preços|por preço|pelo preço", 40,
         (("sort", ("by price, lowest first", "por preço, menor primeiro"), ("the cheapest come first",
         "os mais baratos vêm primeiro")),),
     ),
     Tactic(
-        "latest|newest|recent*|most recent|mais recente*|mais novo*|últim*|recente*|new", 41,
+        "latest|newest|most recent|newest first|by date|by newest|by year|recent|recently|mais recente*|"
+        "mais novo*|últimas|últimos|recente*|por data|por ano|pela data", 41,
         (("sort", ("by date, newest first", "por data, mais novos primeiro"), ("the newest come first",
         "os mais novos vêm primeiro")),),
     ),
     Tactic(
-        "best rated|top rated|highest rated|best|most popular|melhor avaliad*|melhores|mais popular*|mais vendid*|"
-        "best-selling|top", 42,
+        "best rated|top rated|highest rated|best|most popular|by rating|by popularity|by votes|by stars|best-selling|"
+        "top|melhor avaliad*|melhores|mais popular*|mais vendid*|por avaliação|por nota|por popularidade|"
+        "mais votad*", 42,
         (("sort", ("by rating or popularity, best first", "por avaliação ou popularidade, melhores primeiro"),
         ("the best come first", "os melhores vêm primeiro")),),
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -63,6 +62,13 @@ _PT_ENDINGS = (
     "ível",
 )
 _EN_ENDINGS = ("ing", "tion", "ness", "ly", "ght", "th", "ck", "ee", "oo")
+# Of "-el" and "-il" the vowel goes, for "-eis" is the plural of both. Keys to compare by, not words.
+_PT_INFLECTED = (
+    ("ões", "ão"), ("ães", "ão"), ("ãos", "ão"), ("ã", "ão"), ("ais", "al"), ("éis", "l"), ("eis", "l"), ("el", "l"),
+    ("il", "l"), ("óis", "ol"), ("ois", "ol"), ("ens", "em"), ("ns", "m"), ("zes", "z"), ("tis", "tl"), ("vis", "vl"),
+    ("nis", "nl"), ("as", "a"), ("os", "o"),
+)  # fmt: skip
+_SHORTEST_INFLECTED = 2  # letters
 _HINT = 0.4  # of a stop word's certainty: letters and endings are shared with other languages
 
 
@@ -78,8 +84,11 @@ def words(text: str) -> list[str]:
     return [word[:LONGEST_WORD] for word in WORD.findall(text.lower())]
 
 
-def language(text: str) -> Language:
-    """The likelier of the two by words that only one of them has (Dunning 1994 needs models, we have lists)."""
+def language(text: str, *, otherwise: str = "") -> Language:
+    """The likelier of the two by words that only one of them has (Dunning 1994 needs models, we have lists).
+
+    Where nothing tells, the text `otherwise` is asked, and then it is English.
+    """
     score = 0.0
     for word in words(text[: _FOR_LANGUAGE * 10])[:_FOR_LANGUAGE]:
         if word in _ONLY_PT:
@@ -90,6 +99,8 @@ def language(text: str) -> Language:
             score += _HINT
         elif word.endswith(_EN_ENDINGS):
             score -= _HINT
+    if score == 0 and otherwise:
+        return language(otherwise)
     return "pt" if score > 0 else "en"
 
 
@@ -104,11 +115,23 @@ def stemmer(lang: Language) -> Callable[[str], str]:
 
     A new one for every answer: a stemmer of the library may be used by one thread only.
     """
-    return partial(_stem, Stemmer.Stemmer("portuguese" if lang == "pt" else "english"))
+    if lang == "pt":
+        return partial(_stem_pt, Stemmer.Stemmer("portuguese"))
+    return partial(_stem, Stemmer.Stemmer("english"))
 
 
 def _stem(stemmer: Stemmer.Stemmer, word: str) -> str:
     return folded(str(stemmer.stemWord(word)))
+
+
+def _stem_pt(stemmer: Stemmer.Stemmer, word: str) -> str:
+    """Snowball leaves "papel" and "papéis", "avião" and "aviões", "boa" and "boas" apart: they are joined before it."""
+    if len(word) > _SHORTEST_INFLECTED:
+        for ending, singular in _PT_INFLECTED:
+            if word.endswith(ending):
+                word = word.removesuffix(ending) + singular
+                break
+    return _stem(stemmer, word)
 
 
 def folded(text: str) -> str:
@@ -149,11 +172,12 @@ def cut(text: str, limit: int, *, mark: str = "…") -> str:
 
 
 def quoted(text: str, limit: int) -> str:
-    """The beginning of a text in one line. Where it is cut, four hex digits of all of it tell it from others."""
+    """A text in one line. Of one that is too long the beginning and the end, where most say what they want."""
     line = " ".join(text.split())
     if len(line) <= limit:
         return line
-    return f"{cut(line, limit - 8)} #{zlib.crc32(line.encode('utf-8', 'replace')) & 0xFFFF:04x}"
+    end = line[-(limit // 3) :].partition(" ")[2] or line[-(limit // 3) :]
+    return f"{cut(line, limit - len(end) - 3)} {end}"
 
 
 def distinct(terms: Iterable[str]) -> list[str]:

@@ -23,7 +23,9 @@ STOP = listed("""
 ASKING = listed("""
     find search searching looking look show give tell want wants wanted need needs needed know recommend
     recommendation recommendations suggest suggestion suggestions help seeking seek explain describe list thanks hi
-    hello okay ok prefer preferably ideally wish hope try trying anyone someone something stuff thing things kind sort
+    hello okay ok prefer preferably ideally wish hope try trying accepts accepting allows allowing anyone
+    someone something
+    stuff thing things kind sort
     type types which's who's how's i'd buy purchase
     """)
 

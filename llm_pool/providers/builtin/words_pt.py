@@ -20,11 +20,12 @@ STOP = listed("""
     """) - {"última"}
 
 ASKING = listed("""
-    quero queria querendo gostaria preciso precisa precisando procuro procurando procurar procura busco buscando
+    quem quer querem quero queria querendo gostaria preciso precisa precisando procuro procurando procurar
+    procura busco buscando
     buscar busca encontrar encontre ache achar mostre mostrar mostra dê diga saber sei recomende recomendar
     recomendação recomendações indique indicar indicação indicações sugira sugerir sugestão sugestões ajuda ajude
     ajudar favor obrigado obrigada oi olá explique explicar liste listar prefira prefiro preferência preferencialmente
-    alguém coisa coisas tipo tipos pesquisar pesquise desejo vontade comprar
+    alguém aceita aceitam aceite coisa coisas tipo tipos pesquisar pesquise desejo vontade comprar
     """)
 
 QUALIFIERS = listed("""

@@ -123,6 +123,29 @@ def test_with_nothing_to_extract_it_says_so_and_differs_by_question() -> None:
     assert chatted("x", messages=())
 
 
+def test_the_tables_are_loaded_by_the_first_question_and_not_before() -> None:
+    script = (
+        "import sys; from llm_pool.providers.builtin import client; client.Builtin();"
+        "own = {name for name in sys.modules if name.startswith('llm_pool.providers.builtin.')};"
+        "assert own == {'llm_pool.providers.builtin.client'}, own;"
+        "assert 'Stemmer' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=50)  # noqa: S603 - our own script
+
+
+def test_first_questions_that_come_at_once_are_all_answered() -> None:
+    script = (
+        "import math, sys; from concurrent.futures import ThreadPoolExecutor;"
+        "from llm_pool.core.trace import Trace; from llm_pool.core.types import Message, Request;"
+        "from llm_pool.providers.builtin import client;"
+        "asked = Request(id='r', messages=(Message.of('user', 'red tent'),), model='extractive', task='expand_queries',"
+        " deadline=math.inf, trace=Trace(0.0));"
+        "answers = list(ThreadPoolExecutor(16).map(client._reply, [asked] * 16));"
+        "assert len(set(answers)) == 1; assert 'llm_pool.providers.builtin.answer' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=50)  # noqa: S603 - our own script
+
+
 def test_numpy_is_loaded_by_the_first_ranking_and_not_before() -> None:
     script = (
         "import sys; from llm_pool.providers.builtin.client import Builtin; Builtin();"

@@ -159,3 +159,9 @@ def test_candidates_are_found_in_plain_text(text: str, ids: list[str]) -> None:
 def test_a_thousand_candidates_are_all_ranked() -> None:
     many = [{"id": number, "text": f"tent number {number} red"} for number in range(1000)]
     assert len(ranked("red tent 77", "cheap", *many)) == 1000
+
+
+def test_half_a_character_in_a_language_field_is_no_failure() -> None:
+    text = '{"query": "x", "candidates": [{"id": 1, "lang": "\\ud83d"}, {"id": 2, "lang": "pt"}]}'
+    assert set(asked("rerank_candidates", text)["ranking"]) == {1, 2}
+    asked("judge", text)
