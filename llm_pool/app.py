@@ -218,6 +218,7 @@ def deployments(settings: Settings, catalog: Catalog, built: Mapping[str, Provid
             tasks=tasks[table.name],
             weight=table.weight,
             fallback=table.fallback,
+            model_free=table.driver == "builtin",
             max_tokens=table.max_tokens,
             timeout=None if table.timeout_ms is None else table.timeout_ms / 1000,
         )

@@ -12,7 +12,7 @@ from llm_pool.core.errors import StartRefused
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llm_pool.app import Alive
     from llm_pool.config.load import Loaded
@@ -25,16 +25,21 @@ log = logging.getLogger(__name__)
 AT_START = ("server", "auth", "telemetry")
 
 
-async def follow(alive: Alive, loaded: Loaded, environ: Mapping[str, str]) -> None:
-    """Runs until it is cancelled. `loaded` is what the pool was started with."""
+async def follow(
+    alive: Alive, loaded: Loaded, environ: Mapping[str, str], *, check: Callable[[Settings], None]
+) -> None:
+    """Runs until it is cancelled. `loaded` is what the pool was started with; `check` raises StartRefused for settings
+    that it could not be started with again.
+    """
     pool = alive.pool
     refused = ("", "")  # the version that could not be begun, and why: it is told of at every look
     async with aclosing(changes(loaded, environ, in_use=lambda: pool.version)) as found:
         async for change in found:
             if isinstance(change, ConfigError):
-                _refuse(pool, str(change))
+                _refuse(pool, str(change).replace(f"{loaded.path.parent}/", ""))  # callers see it: no paths of ours
             elif change.version != pool.version:
                 try:
+                    check(change.settings)
                     await apply(alive, change)
                 except Exception as error:  # noqa: BLE001 - a bug met in one state must not end the following of others
                     bug = None if isinstance(error, StartRefused) else error

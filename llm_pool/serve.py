@@ -154,7 +154,7 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
         if any(not _loopback(split_address(edge.address)[0]) for edge in edges.values()):
             log.warning("everybody who can reach this machine may call: there is no authentication")
         following = await stack.enter_async_context(Tasks())
-        following.start(follow(alive, loaded, environ), name="watching the configuration")
+        following.start(follow(alive, loaded, environ, check=refuse_unsafe), name="watching the configuration")
         announce(loaded, pool, {name: edge.address for name, edge in edges.items()})
         await stop.asked.wait()
         lifecycle.draining = True

@@ -26,40 +26,41 @@ def listed(screen: Screen, *, url: str, as_json: bool) -> int:
 
 async def _listed(client: Client, *, screen: Screen, as_json: bool) -> int:
     ids, health = await asyncio.gather(client.models(), client.health())
-    states = {model: _states(model, health.get("providers")) for model in ids}
+    served = {model: _serving(model, health.get("providers")) for model in ids}
     if as_json:
-        screen.json([{"id": model, "providers": providers} for model, providers in states.items()], indent=2)
+        screen.json([{"id": model, "providers": providers} for model, providers in served.items()], indent=2)
     elif screen.out_terminal:
-        _tabulate(states, screen)
+        _tabulate(served, screen)
     else:
         for model in ids:
             screen.line(model)
     return codes.OK
 
 
-def _states(model: str, providers: object) -> dict[str, str]:
-    """The state of each provider that serves this model, by its name."""
+def _serving(model: str, providers: object) -> dict[str, dict[str, str]]:
+    """State and reason of each provider that serves this model, by its name."""
     tables: Mapping[str, Any] = providers if isinstance(providers, dict) else {}
     return {
-        name: str(table.get("state", ""))
+        name: {"state": str(table.get("state", "")), "why": str(table.get("why", ""))}
         for name, table in tables.items()
         if isinstance(table, dict) and isinstance(table.get("models"), list) and model in table["models"]
     }
 
 
-def _tabulate(states: Mapping[str, Mapping[str, str]], screen: Screen) -> None:
-    """Models with the state of those who serve them; what else may be named, below."""
+def _tabulate(served: Mapping[str, Mapping[str, Mapping[str, str]]], screen: Screen) -> None:
+    """Models with those who serve them, and how they are; what else may be named, below."""
     from rich.console import Console  # noqa: PLC0415 - only for the table
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "provider", "state"):
+    for heading in ("model", "provider", "state", "why"):
         table.add_column(heading, overflow="fold")
-    for model, providers in states.items():
-        for name, state in providers.items():
-            table.add_row(*(Text(clean(text)) for text in (model, name)), Text(clean(state), SHADES.get(state, "")))
+    for model, providers in served.items():
+        for name, how in providers.items():
+            state, why = clean(how["state"]), clean(how["why"])
+            table.add_row(Text(clean(model)), Text(clean(name)), Text(state, SHADES.get(state, "")), Text(why, "dim"))
     Console(highlight=False, emoji=False).print(table)
-    others = [model for model, providers in states.items() if not providers]
+    others = [model for model, providers in served.items() if not providers]
     if others:
         screen.note(f"also as --model: {', '.join(others)}")

@@ -21,7 +21,7 @@ from llm_pool.config.fields import has_free_keys, keys_of, pending, sections, ta
 from llm_pool.config.locate import absurd, lines
 from llm_pool.config.problems import ConfigError, Sources, problems_of
 from llm_pool.config.prompts import BUILT_IN, FOLDER, Prompt, file_of, parsed
-from llm_pool.config.schemas import spec_of
+from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
 from llm_pool.core.errors import shown
 
@@ -121,8 +121,9 @@ def _refuse_schemas(settings: Settings, sources: Sources) -> None:
     for task, table in settings.tasks.items():
         try:
             spec_of(table.answer or {})
-        except ValueError as error:
-            raise ConfigError(f"{sources.where(('tasks', task, 'schema'))}: tasks.{task}.schema: {error}") from None
+        except NoSchema as error:
+            where = sources.where(("tasks", task, "schema", *error.at))
+            raise ConfigError(f"{where}: tasks.{task}.schema: {error}") from None
 
 
 def _called(file: Path, home: Path) -> str:

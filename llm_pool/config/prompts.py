@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 
 from llm_pool.config.locate import absurd, lines
 from llm_pool.config.problems import ConfigError
-from llm_pool.config.schemas import spec_of
+from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.config.settings import Filled, Positive, Section
 from llm_pool.core.errors import nearest, shown
 
@@ -148,8 +148,8 @@ def _spec(head: Head, front: str, name: str) -> Spec | None:
         return None
     try:
         spec = spec_of(head.answer)
-    except ValueError as error:
-        raise ConfigError(f"{name}:{lines(front).of(('schema',))}: schema: {error}") from None
+    except NoSchema as error:
+        raise ConfigError(f"{name}:{lines(front).of(('schema', *error.at))}: schema: {error}") from None
     for key, value in (("each", head.ids.each), ("one", head.ids.one)):
         if value is not None and value not in head.answer.get("properties", {}):
             where = f"{name}:{lines(front).of(('ids', key))}"

@@ -11,7 +11,7 @@ from llm_pool.core.errors import shown
 from llm_pool.core.types import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from llm_pool.core.candidates import Id
 
@@ -19,26 +19,37 @@ _VALUE = "it"  # stands for what a model said in the messages of the library: an
 _LONGEST = 200  # characters of a message
 
 
+class NoSchema(ValueError):
+    """What is wrong with a schema. `at` is the path of the place in it."""
+
+    def __init__(self, message: str, at: Iterable[str | int] = ()) -> None:
+        super().__init__(message)
+        self.at = tuple(at)
+
+
 def spec_of(schema: Mapping[str, Any]) -> Spec:
     """Compile a schema (any draft; 2020-12 where it names none). Nothing is ever fetched for a `$ref`.
 
-    Raises ValueError saying what is wrong with the schema.
+    Raises NoSchema.
     """
     try:
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # TOML has dates, JSON has not
     except TypeError as error:
-        raise ValueError("holds a value that JSON cannot express") from error
+        raise NoSchema("holds a value that JSON cannot express") from error
     try:
         validator = jsonschema_rs.validator_for(dict(schema), mask=_VALUE, offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         why = getattr(error, "message", str(error)).partition("\n")[0]
-        raise ValueError(f"is no JSON Schema: {shown(why, _LONGEST)}") from None
+        raise NoSchema(f"is no JSON Schema: {shown(why, _LONGEST)}", getattr(error, "instance_path", ())) from None
 
     keys = frozenset(_keys(schema))
 
     def problem(value: object) -> str:
-        wrong = next(validator.iter_errors(value), None)
-        return "" if wrong is None else _said(wrong, keys)
+        try:
+            validator.validate(value)  # ends at the first mistake, where `iter_errors` would gather all of them
+        except jsonschema_rs.ValidationError as wrong:
+            return _said(wrong, keys)
+        return ""
 
     return Spec(schema, problem)
 
@@ -53,15 +64,14 @@ def narrowed(schema: Mapping[str, Any], given: Sequence[Id], *, each: str | None
         count = {"minItems": len(ids), "maxItems": len(ids), "uniqueItems": True}
         properties[each] = {"type": "array", "items": {"enum": ids}, **count}
     if one:
-        properties[one] = {"enum": ids + ([None] if _takes_null(properties[one]) else [])}
+        properties[one] = {"enum": ids + ([None] if _takes_null(schema, one) else [])}
     return {**schema, "properties": properties}
 
 
-def _takes_null(schema: Any) -> bool:
-    if not isinstance(schema, dict):
-        return bool(schema)
-    types = schema.get("type", "null")
-    return "null" in ([types] if isinstance(types, str) else types) and None in schema.get("enum", [None])
+def _takes_null(schema: Mapping[str, Any], key: str) -> bool:
+    """Whether this property may be null, as the schema itself sees it."""
+    alone = {name: each for name, each in schema.items() if name in {"$schema", "$defs", "definitions", "properties"}}
+    return jsonschema_rs.validator_for(alone, offline=True).is_valid({key: None})
 
 
 def _keys(schema: object) -> Iterator[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Id: TypeAlias = str | int
 
-MOST_CHARACTERS = 1_000_000  # a longer question is no list that anybody could choose from, and would hold up the rest
+MOST_CHARACTERS = 256_000  # a longer question is no list that anybody could choose from, and would hold up the rest
 MOST = 1_000
 LONGEST_ID = 200
 

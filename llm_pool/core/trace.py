@@ -21,7 +21,7 @@ class Attempt:
 
     deployment: str
     model: str
-    fallback: bool
+    degraded: str  # why an answer of it is less than was asked for; "" where it is not
     started: float
     first_token: float | None = None
     ended: float | None = None
@@ -73,12 +73,12 @@ class Decision:
     @classmethod
     def of(cls, trace: Trace) -> Decision:
         winner = trace.winner()
-        fallback = winner is not None and winner.fallback
+        degraded = winner.degraded if winner else ""
         return cls(
             strategy=trace.strategy,
             voices=tuple(trace.attempts),
             winner=winner.deployment if winner else "",
-            degraded=fallback,
-            why="; ".join([*trace.notes, "fallback"] if fallback else trace.notes),
+            degraded=bool(degraded),
+            why="; ".join([*trace.notes, degraded] if degraded else trace.notes),
             warnings=tuple(trace.warnings),
         )

@@ -3,8 +3,8 @@
 Failover is free and asks each deployment at most once. It ends at the first word: what has spoken is never swapped
 for another voice. A `whole` request is spoken only when everything is there, so it survives a line that drops
 half-way; and where it has a `spec`, an answer that does not fit is one more failure before the first word, unless it
-can be mended. The fallback tier is asked when every other candidate has failed, and also when none has said a word by
-`FALLBACK_RESERVE` before the deadline.
+can be mended. The fallback tier is asked when every other candidate has failed, and also when none has said a word (of
+a `whole` request: all of them) by `FALLBACK_RESERVE` before the deadline.
 """
 
 from __future__ import annotations

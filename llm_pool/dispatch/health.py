@@ -64,7 +64,7 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
                 followed.task = asyncio.create_task(self._watch(name, followed), name=f"health of {name}")
         await _ended(gone)
         for name in before.keys() - self._followed.keys():
-            self._metrics.up.forget(name)
+            self._metrics.forget(name)
 
     async def settled(self, *, within: float) -> None:
         """Wait until every provider has answered once, at most `within` seconds."""

@@ -1,4 +1,5 @@
-"""How long one call of one deployment may take: to its first word, and in all.
+"""How long one call of one deployment may take: to its first word, and in all. Of a `whole` request nothing is said
+before everything is there, so its first word is its last.
 
 A timer around the whole call would also fire while the *caller* is busy with what it was given, and cancel the caller.
 So the alarm is on only during our own waits for the provider.
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import ProviderTimeout
 from llm_pool.core.streams import Events, Mapped
-from llm_pool.core.types import WORDS
+from llm_pool.core.types import WORDS, Finished
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,7 +70,7 @@ class _Limited(Mapped):
                 return
             except Rang:
                 raise self._too_slow() from None
-            if not spoken and isinstance(event, WORDS):
+            if not spoken and isinstance(event, Finished if self._request.whole else WORDS):
                 spoken = True
                 self._alarm.set(self._end_by)
             yield event

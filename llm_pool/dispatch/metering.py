@@ -58,7 +58,7 @@ class _Metered(Mapped):
     async def __aenter__(self) -> Events:
         deployment = self._gate.deployment
         self._gate.metrics.asked[deployment.name] += 1
-        self._attempt = Attempt(deployment.name, deployment.model, deployment.fallback, self._gate.now())
+        self._attempt = Attempt(deployment.name, deployment.model, deployment.degraded, self._gate.now())
         self._request.trace.attempts.append(self._attempt)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(self._request)

@@ -31,8 +31,14 @@ class Deployment:
     tasks: frozenset[str] = frozenset()
     weight: float = 1.0
     fallback: bool = False
+    model_free: bool = False  # no language model answers there
     max_tokens: int | None = None
     timeout: float | None = None
+
+    @property
+    def degraded(self) -> str:
+        """Why an answer of it is less than was asked for; "" where it is not."""
+        return "fallback" if self.fallback else "no language model" if self.model_free else ""
 
 
 class Router:

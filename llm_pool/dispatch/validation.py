@@ -16,16 +16,18 @@ from llm_pool.core.errors import InvalidOutput
 from llm_pool.core.types import Finished, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llm_pool.core.types import Event, FinishReason, Spec
 
-MENDED_AT_MOST = 16 * 1024  # characters; mending is slow Python (0.2 s at worst), and few honest answers are longer
+LONGEST = 256 * 1024  # characters of an answer that is looked at; no honest answer to a schema comes near it
+MENDED_AT_MOST = 4 * 1024  # characters; mending is slow Python, 50 ms at worst, and all others wait for it
 LOOKS = 4  # how often mending may look at each character: nearly JSON needs 1 to 3, a stammer (`{"{"{"`) thousands
 LOOKS_AT_LEAST = 10_000
+MOST_BLOCKS = 8  # of code that are looked into
 
-# What local models that reason in their text put before the answer; the prompt of some of them has begun it already.
-_THOUGHT = re.compile(r"(<think>)?[^{\[]*?</think>|<think>.*?</think>", re.DOTALL)
+# Where local models that reason in their text end their thoughts. The prompt of some of them has begun these already.
+_THOUGHT = "</think>"
 _OPENED = re.compile(r"```[A-Za-z0-9_-]*[ \t\r]*\n")
 _CLOSED = re.compile(r"^[ \t]*```", re.MULTILINE)
 
@@ -52,13 +54,18 @@ class Unfit(ValueError):
 
 def fitted(text: str, spec: Spec, *, reason: FinishReason) -> tuple[str, str]:
     """The JSON text that fits the schema, and what had to be done to get it. Raises Unfit."""
+    if len(text) > LONGEST:
+        raise Unfit(f"the answer is longer than {LONGEST // 1024} KB")
     bare = text.strip()
     found = _problem(bare, spec)
     if found == "":
         return bare, ""
-    inner = _unwrapped(bare)
-    if inner != bare and (found := _problem(inner, spec)) == "":
-        return inner, "unwrapped"
+    inner = bare
+    for inner in _unwrapped(bare):
+        problem = _problem(inner, spec)
+        if problem == "":
+            return inner, "unwrapped"
+        found = problem if found is None else found
     if reason == "length":
         raise Unfit("the answer was cut off at max_tokens")
     if found is None and (mended := _mended(inner)) is not None and (found := _problem(mended, spec)) == "":
@@ -74,17 +81,30 @@ def _problem(text: str, spec: Spec) -> str | None:
         return None
 
 
-def _unwrapped(text: str) -> str:
-    """Without what a model thought aloud, and without the fence around a block of code."""
-    if thought := _THOUGHT.match(text):
-        text = text[thought.end() :].strip()
+def _unwrapped(text: str) -> Iterator[str]:
+    """What may be the answer itself, likeliest first: the last block of code, or what follows the model's thoughts. The
+    last of all is the one to mend.
+    """
+    ends = [end for end in (text.rpartition(_THOUGHT)[2].strip(), text.partition(_THOUGHT)[2].strip()) if end]
+    blocks = [block for part in (text, *ends) for block in _blocks(part)]
+    yield from reversed(blocks)
+    yield from ends
+    yield blocks[-1] if blocks else min(ends, key=len, default=text)
+
+
+def _blocks(text: str) -> list[str]:
+    """What stands in fences."""
+    blocks: list[str] = []
     opened = _OPENED.search(text)
-    if opened is None:
-        return text
-    inner = text[opened.end() :]
-    # JSON has no line breaks in its strings: three backticks that begin a line are not the answer's own.
-    closed = _CLOSED.search(inner)
-    return (inner[: closed.start()] if closed else inner.rstrip().removesuffix("```")).strip()
+    while opened is not None and len(blocks) < MOST_BLOCKS:
+        # JSON has no line breaks in its strings: three backticks that begin a line are not the answer's own.
+        closed = _CLOSED.search(text, opened.end())
+        if closed is None:
+            blocks.append(text[opened.end() :].rstrip().removesuffix("```").strip())
+            break
+        blocks.append(text[opened.end() : closed.start()].strip())
+        opened = _OPENED.search(text, closed.end())
+    return blocks
 
 
 def _mended(text: str) -> str | None:

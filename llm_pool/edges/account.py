@@ -106,7 +106,7 @@ def _told(request: Request) -> dict[str, object]:
         "attempts": len(trace.attempts),
         **({"failed": failed} if failed else {}),
         "from_cache": trace.from_cache,
-        "degraded": winner is not None and winner.fallback,
+        "degraded": winner is not None and bool(winner.degraded),
         "input_tokens": usage.input,
         "output_tokens": usage.output,
     }

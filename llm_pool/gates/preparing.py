@@ -13,9 +13,17 @@ from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, Unkn
 from llm_pool.core.types import NOTHING_SAID, Message, Text, replace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llm_pool.config.catalog import Catalog, Task
+    from llm_pool.core.candidates import Id
     from llm_pool.core.streams import Answering, Ask
-    from llm_pool.core.types import Request, Sampling, Spec
+    from llm_pool.core.types import Request, Sampling
+
+
+# Of ids, which tokenizers cut small: a UUID of 36 characters is some 20 tokens.
+CHARACTERS_PER_TOKEN = 2
+PUNCTUATION = 4  # characters around each: quotes, a comma, a blank
 
 
 class Preparing:
@@ -39,12 +47,16 @@ class Preparing:
         request.trace.task = request.task
         request.trace.strategy = strategy
         request.trace.config_version = self._version
-        spec = None if task.spec is None else _spec(task, task.spec, request)
+        spec, defaults = task.spec, task.sampling
+        if spec is not None and (task.ids.each or task.ids.one) and (question := candidates.read(_question(request))):
+            spec = spec_of(narrowed(spec.schema, question.ids, each=task.ids.each, one=task.ids.one))
+            if task.ids.each:
+                defaults = _roomier(defaults, question.ids)
         return replace(
             request,
             messages=self._messages(request, task),
             strategy=strategy,
-            sampling=_sampling(request.sampling, task.sampling),
+            sampling=_sampling(request.sampling, defaults),
             spec=spec,
             # An answer that may turn out not to fit must not have been begun.
             whole=request.whole or spec is not None,
@@ -99,14 +111,10 @@ def _sampling(said: Sampling, defaults: Sampling) -> Sampling:
     return dataclasses.replace(said, **left_open)
 
 
-def _spec(task: Task, spec: Spec, request: Request) -> Spec:
-    """The answer's schema, narrowed to the ids of the candidates where the question gives them."""
-    if not (task.ids.each or task.ids.one):
-        return spec
-    question = candidates.read(_question(request))
-    if question is None:
-        return spec
-    return spec_of(narrowed(spec.schema, question.ids, each=task.ids.each, one=task.ids.one))
+def _roomier(defaults: Sampling, ids: Sequence[Id]) -> Sampling:
+    """Room for an answer that holds all these ids: one that is cut off is none."""
+    room = sum(len(str(each)) + PUNCTUATION for each in ids) // CHARACTERS_PER_TOKEN
+    return dataclasses.replace(defaults, max_tokens=(defaults.max_tokens or 0) + room)
 
 
 def _question(request: Request) -> str:

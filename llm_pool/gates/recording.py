@@ -51,7 +51,7 @@ class Recording:
                 took=took,
                 overhead=max(0.0, took - waited),
                 winner=winner.deployment if winner and word == OK else "",
-                degraded=winner is not None and winner.fallback,
+                degraded=winner is not None and bool(winner.degraded),
             )
         )
 

@@ -195,6 +195,13 @@ class Metrics:
         for deployment, calls in list(self.asked.items()):
             self.provider_in_flight(deployment).set(calls)
 
+    def forget(self, deployment: str) -> None:
+        """Show a deployment that is no more as neither up nor down. What was counted of it stays."""
+        self.up.forget(deployment)
+        if not self.asked.get(deployment):
+            self.asked.pop(deployment, None)
+            self.provider_in_flight.forget(deployment)
+
     def render(self) -> bytes:
         """The text that Prometheus scrapes. Takes milliseconds: call it off the event loop."""
         return generate_latest(self.registry)

@@ -56,7 +56,7 @@ def test_in_a_pipe_they_are_names_and_as_json_they_have_their_state(capsys: pyte
         assert main(["models", "list", "--url", url, "--json"]) == 0
         listed = json.loads(capsys.readouterr().out)
     assert {"sim/m", "pool/fastest", "task/chat"} <= set(names)
-    assert {"id": "sim/m", "providers": {"one": "healthy"}} in listed
+    assert {"id": "sim/m", "providers": {"one": {"state": "healthy", "why": ""}}} in listed
     assert [one["id"] for one in listed] == names
     assert main(["models", "list", "--url", "http://127.0.0.1:9"]) == 3
 
@@ -68,8 +68,15 @@ def test_at_a_terminal_they_are_a_table_that_fits() -> None:
         shown = re.sub(r"\x1b\[[0-9;]*m", "", person.shows("also as --model: [^\n]*\n"))
     table = shown[: shown.index("also as")].splitlines()
     assert all(len(line.rstrip()) <= 80 for line in table)
-    assert table[0].split() == ["model", "provider", "state"]
+    assert table[0].split() == ["model", "provider", "state", "why"]
     assert "healthy" in shown
+
+
+def test_at_a_terminal_it_is_told_why_a_model_does_not_answer() -> None:
+    gone = '[[providers]]\nname = "gone"\ndriver = "ollama"\nmodel = "m"\nbase_url = "http://127.0.0.1:9"\n'
+    with pool(gone) as url, Terminal("models", "list", url=url, environ={"NO_COLOR": "1"}) as person:
+        assert person.code() == 0
+        assert "no answer at 127.0.0.1:9" in person.shows("also as --model: [^\n]*\n")
 
 
 # --- pull -------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from tests.scripted import request
 NOTHING = Usage()
 
 
-def attempt(deployment: str, outcome: str = "ok", *, fallback: bool = False, usage: Usage = NOTHING) -> Attempt:
-    return Attempt(deployment, "sim/m", fallback, started=0.0, ended=1.0, usage=usage, outcome=outcome)
+def attempt(deployment: str, outcome: str = "ok", *, degraded: str = "", usage: Usage = NOTHING) -> Attempt:
+    return Attempt(deployment, "sim/m", degraded, started=0.0, ended=1.0, usage=usage, outcome=outcome)
 
 
 def trace(*attempts: Attempt) -> Trace:
@@ -20,7 +20,7 @@ def trace(*attempts: Attempt) -> Trace:
 
 
 def test_an_attempt_runs_until_it_is_closed() -> None:
-    fresh = Attempt("a", "sim/m", fallback=False, started=1.0)
+    fresh = Attempt("a", "sim/m", degraded="", started=1.0)
     assert (fresh.outcome, fresh.ended, fresh.first_token, fresh.usage) == ("running", None, None, Usage())
 
 
@@ -60,12 +60,12 @@ def test_a_decision_names_who_was_asked_and_who_won() -> None:
 
 
 def test_an_answer_of_the_fallback_is_degraded() -> None:
-    decision = Decision.of(trace(attempt("a", "PROVIDER_FAILED"), attempt("b", fallback=True)))
+    decision = Decision.of(trace(attempt("a", "PROVIDER_FAILED"), attempt("b", degraded="fallback")))
     assert (decision.winner, decision.degraded, decision.why) == ("b", True, "fallback")
 
 
 def test_a_fallback_that_failed_degrades_nothing() -> None:
-    decision = Decision.of(trace(attempt("b", "PROVIDER_FAILED", fallback=True), attempt("c")))
+    decision = Decision.of(trace(attempt("b", "PROVIDER_FAILED", degraded="fallback"), attempt("c")))
     assert (decision.winner, decision.degraded, decision.why) == ("c", False, "")
 
 
@@ -75,7 +75,7 @@ def test_without_an_answer_there_is_no_winner() -> None:
 
 
 def test_notes_say_why_and_warnings_are_told() -> None:
-    noted = trace(attempt("a", fallback=True))
+    noted = trace(attempt("a", degraded="fallback"))
     noted.notes.extend(["one", "two"])
     noted.warnings.append(Warning("code", "text"))
     decision = Decision.of(noted)

@@ -205,13 +205,23 @@ async def test_the_fallback_is_asked_100_ms_before_the_deadline_of_a_silent_one(
 
 async def test_one_that_has_spoken_in_time_keeps_the_word_until_the_deadline() -> None:
     slow = Scripted(STARTED, 9.8, TextDelta("well"), 0.15, Finished("stop", USAGE))
-    for whole in (True, False):
-        stand_in = Scripted()
-        pool = pool_of({"a": slow, "b": stand_in}, tables={"b": FALLBACK})
-        events, error = await heard(pool, request(deadline=10.0, whole=whole))
-        assert error is None
-        assert events[-1] == Finished("stop", USAGE)
-        assert stand_in.opened == 0
+    stand_in = Scripted()
+    pool = pool_of({"a": slow, "b": stand_in}, tables={"b": FALLBACK})
+    events, error = await heard(pool, request(deadline=10.0, whole=False))
+    assert error is None
+    assert events[-1] == Finished("stop", USAGE)
+    assert stand_in.opened == 0
+
+
+async def test_where_nothing_is_said_before_everything_is_a_slow_answer_gives_way_to_the_fallback() -> None:
+    """A model that is still writing when the deadline comes has said nothing to anybody."""
+    slow = Scripted(STARTED, 1.0, *[step for _ in range(100) for step in (TextDelta("and "), 0.3)])
+    pool = pool_of({"a": slow, "b": Scripted(*answer("in short"))}, tables={"b": FALLBACK})
+    asked = request(deadline=10.0, whole=True)
+    assert (await pool.infer(asked)).content == "in short"
+    [first, second] = asked.trace.attempts
+    assert (first.outcome, second.degraded) == ("PROVIDER_TIMEOUT", "fallback")
+    assert first.usage.estimated
 
 
 async def test_without_a_fallback_silence_may_last_until_the_deadline() -> None:

@@ -141,12 +141,14 @@ async def test_one_that_is_gone_is_shown_no_more() -> None:
     metrics = Metrics()
     async with watch(a=Scripted(), b=Scripted(healths=[WELL, 60.0]), metrics=metrics) as health:
         await asyncio.sleep(5.5)
-        assert _shown(metrics) == {"a", "b"}
+        metrics.asked["a"], metrics.asked["b"] = 1, 0
+        assert _shown(metrics) == _shown(metrics, "llm_pool_provider_in_flight") == {"a", "b"}
         await health.follow({"c": Scripted(), "a": Scripted()})
         assert list(health.all()) == ["c", "a"]  # in this order
         assert health.of("b").state == "checking"
         await asyncio.sleep(60)
         assert _shown(metrics) == {"a", "c"}
+        assert _shown(metrics, "llm_pool_provider_in_flight") == {"a"}
 
 
 async def test_many_changes_leave_one_watch_for_each() -> None:
@@ -158,10 +160,10 @@ async def test_many_changes_leave_one_watch_for_each() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-def _shown(metrics: Metrics) -> set[str]:
+def _shown(metrics: Metrics, gauge: str = "llm_pool_provider_up") -> set[str]:
     return {
         sample.labels["deployment"]
         for family in metrics.registry.collect()
         for sample in family.samples
-        if sample.name == "llm_pool_provider_up"
+        if sample.name == gauge
     }

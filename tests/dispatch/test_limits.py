@@ -25,9 +25,14 @@ def now() -> float:
 
 
 def limited(
-    upstream: Scripted, *, speak_by: float | None = None, within: float | None = None, deadline: float = 30.0
+    upstream: Scripted,
+    *,
+    speak_by: float | None = None,
+    within: float | None = None,
+    deadline: float = 30.0,
+    whole: bool = False,
 ) -> Answering:
-    return Limits("a", speak_by=speak_by, within=within).open(request(deadline=deadline), upstream)
+    return Limits("a", speak_by=speak_by, within=within).open(request(deadline=deadline, whole=whole), upstream)
 
 
 async def read(answering: Answering, *, busy: float = 0.0) -> list[tuple[float, Event]]:
@@ -159,6 +164,14 @@ async def test_started_and_a_warning_are_no_words() -> None:
 async def test_who_has_spoken_by_then_may_take_its_time() -> None:
     said = await read(limited(Scripted(STARTED, 4.9, WORD, 20.0, END), speak_by=5.0))
     assert said == [(0.0, STARTED), (4.9, WORD), (24.9, END)]
+
+
+async def test_of_a_whole_answer_all_must_be_there_by_then() -> None:
+    said = await read(limited(Scripted(STARTED, 4.0, WORD, 0.9, END), speak_by=5.0, whole=True))
+    assert said[-1] == (4.9, END)
+    with pytest.raises(ProviderTimeout):
+        await read(limited(Scripted(STARTED, 4.0, WORD, 20.0, END), speak_by=now() + 5.0, whole=True))
+    assert now() == 4.9 + 5.0
 
 
 @pytest.mark.parametrize("speak_by", [None, 1.0, 7.0])

@@ -142,7 +142,7 @@ async def test_the_trace_is_closed_when_the_last_event_is_heard() -> None:
 async def test_the_answer_is_named_by_the_public_id_and_the_deployment() -> None:
     desk = Desk(Started("the provider's own name", "whatever"), Finished("stop", USAGE), fallback=True)
     assert (await desk.hear())[0] == Started("sim/m", "a")
-    assert (desk.attempt.deployment, desk.attempt.model, desk.attempt.fallback) == ("a", "sim/m", True)
+    assert (desk.attempt.deployment, desk.attempt.model, desk.attempt.degraded) == ("a", "sim/m", "fallback")
 
 
 @pytest.mark.parametrize("opening", [True, False])

@@ -171,3 +171,13 @@ def test_health_is_looked_at_each_time() -> None:
     assert names(pool.candidates(asked())) == ["b", "a"]
     states["a"] = "healthy"
     assert names(pool.candidates(asked())) == ["a", "b"]
+
+
+def test_an_engine_without_a_model_is_told_from_one_also_where_it_is_named() -> None:
+    """A fallback that is named is what was asked for; no language model is less than one, whoever asked."""
+    engine = Deployment("a", "builtin/extractive", "extractive", Scripted(), fallback=True, model_free=True)
+    model = deployment("b", fallback=True)
+    pool = router(engine, model)
+    assert [each.degraded for each in (engine, model)] == ["fallback", "fallback"]
+    assert [each.degraded for each in pool.candidates(asked(model="builtin/extractive"))] == ["no language model"]
+    assert [each.degraded for each in pool.candidates(asked(model="sim/m"))] == [""]

@@ -57,6 +57,8 @@ def test_an_answer_that_fits_is_delivered_as_it_was_written(text: str) -> None:
         f"  <think>\nFirst ```json\n{{}}\n``` then\n</think>\n\n{GOOD}",
         f"<think></think>\n```json\n{GOOD}\n```",
         f"so it must be this one\n</think>\n\n{GOOD}",
+        f"maybe {{this}} or [that]\n</think>\n\n{GOOD}",
+        f'Draft:\n```json\n{{"a": "first"}}\n```\nNo, wait:\n```json\n{GOOD}\n```',
     ],
 )
 def test_fences_and_thoughts_are_taken_off(text: str) -> None:

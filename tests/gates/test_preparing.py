@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -296,3 +297,17 @@ async def test_the_narrowed_schema_of_one_question_is_not_that_of_the_next() -> 
             pass
     winners = [each.spec.schema["properties"]["winner"] for each in upstream.requests if each.spec]
     assert winners == [{"enum": ["a", 2, None]}, {"enum": ["1", None]}, {"type": ["string", "integer", "null"]}]
+
+
+async def test_an_answer_that_lists_many_ids_has_room_for_them() -> None:
+    """One that is cut off is none. Who says how long it may be has said so."""
+    many = json.dumps([{"id": f"{number:036}"} for number in range(100)])
+    tasks = {task: {"max_tokens": 100} for task in ("rank", "judge")}
+
+    async def room(asked: Request) -> int | None:
+        return (await with_prompts(asked, tasks=tasks, rank=RANK, judge=JUDGE)).sampling.max_tokens
+
+    assert await room(request(ASKED, task="rank")) == 100 + (5 + 5) // 2
+    assert await room(request(many, task="rank")) == 100 + 100 * 40 // 2
+    assert await room(request(many, task="rank", max_tokens=7)) == 7
+    assert await room(request(many, task="judge")) == 100

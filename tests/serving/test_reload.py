@@ -21,6 +21,7 @@ from llm_pool.app import Alive
 from llm_pool.config.load import load
 from llm_pool.core.tasks import Tasks
 from llm_pool.reload import follow
+from llm_pool.serve import refuse_unsafe
 from tests.config.test_watch import on_one_loop
 from tests.edges.both import http_stream, http_whole
 from tests.fakes.ollama import FakeOllama, Script
@@ -37,9 +38,7 @@ real_time = pytest.mark.real_time
 
 SIM = '[[providers]]\nname = "one"\ndriver = "sim"\nmodel = "m{0}"\nsim.answers = ["{0} {0} {0} {0}"]\n'
 OLLAMA = '[[providers]]\nname = "far"\ndriver = "ollama"\nmodel = "llama3"\nbase_url = "{}"\n'
-LASTING = """
-server.max_body_bytes = 10
-server.grpc_addr = "127.0.0.1:9"
+LASTING = """server.max_body_bytes = 10
 auth.mode = "off"
 telemetry.log_level = "debug"
 """
@@ -90,13 +89,14 @@ def put(folder: Path, text: str, name: str = "llm-pool.toml") -> None:
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, text: str, *, kind: type[Alive] = Alive) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, text: str, *, kind: type[Alive] = Alive, environ: dict[str, str] = ANY_PORT
+) -> AsyncIterator[Site]:
     put(folder, text)
-    found = load(folder / "llm-pool.toml", ANY_PORT)
+    found = load(folder / "llm-pool.toml", environ)
     async with kind(found, environ={}, random=random.Random(0)) as alive, serving(alive.pool) as up, Tasks() as tasks:
         await up.pool.health.settled(within=5)
-        tasks.start(follow(alive, found, ANY_PORT), name="following")
-        await asyncio.sleep(0.05)
+        tasks.start(follow(alive, found, environ, check=refuse_unsafe), name="following")
         yield Site(folder, up)
 
 
@@ -200,10 +200,19 @@ async def test_what_a_process_has_for_its_lifetime_waits_for_a_restart(
         now = it.up.pool.settings
         assert (now.server, now.auth, now.telemetry) == (kept.server, kept.auth, kept.telemetry)
         [record] = [record for record in caplog.records if record.getMessage() == "takes effect after restart"]
-        keys = ["server.max_body_bytes", "auth.mode", "telemetry.log_level"]  # (the environment says the addresses)
+        keys = ["server.max_body_bytes", "auth.mode", "telemetry.log_level"]
         assert vars(record)["fields"]["keys"] == keys
         await it.applied(SIM.format(2))
         assert len([1 for record in caplog.records if "restart" in record.getMessage()]) == 1
+
+
+@real_time
+async def test_what_could_not_be_started_again_is_refused(tmp_path: Path) -> None:
+    grpc = 'server.grpc_addr = "{}:0"\n'
+    only_http = {"LLM_POOL_SERVER_HTTP_ADDR": "127.0.0.1:0"}
+    async with site(tmp_path, grpc.format("127.0.0.1") + SIM.format(1), environ=only_http) as it:
+        assert "[::]:0 is not loopback" in await it.refused(grpc.format("[::]") + SIM.format(2))
+        assert (await it.answer())["content"] == "1 1 1 1"
 
 
 @on_one_loop

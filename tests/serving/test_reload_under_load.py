@@ -22,6 +22,7 @@ from llm_pool.config.load import load
 from llm_pool.core.tasks import Tasks
 from llm_pool.pool import Snapshot
 from llm_pool.reload import follow
+from llm_pool.serve import refuse_unsafe
 from tests.fakes.ollama import FakeOllama
 from tests.running import ANY_PORT, serving, until
 from tests.scripted import counted, request
@@ -95,7 +96,7 @@ async def _play(folder: Path) -> None:
         first = load(folder / "llm-pool.toml", ANY_PORT)
         async with Alive(first, environ={}) as alive, serving(alive.pool) as up, Tasks() as tasks:
             await alive.pool.health.settled(within=5)
-            tasks.start(follow(alive, first, ANY_PORT), name="following")
+            tasks.start(follow(alive, first, ANY_PORT, check=refuse_unsafe), name="following")
             await _under_load(folder, up, steady, seconds=0.3)
             # Every thread and every connection that there can be.
             await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.03) for _ in range(20)))
