@@ -26,12 +26,23 @@ MEASURES = {
     "enrich_metadata": "own words and topics",
     "chat": "expected words",
 }
-LIMITS = {"expand_queries": 0.8, "rerank_candidates": 0.8, "judge": 0.8}
+# Each lies between the embedded engine and two of no use (tests/tasks/useless.py; a test checks their figures):
+# "empty" answers "Think." and leaves candidates in their order, "echo" fills the same answer with the question's words.
+LIMITS = {
+    "expand_queries": 0.8,  # engine 0.90, empty 0.00, echo 0.22
+    "site_tactics": 0.85,  # engine 0.92, empty 0.20, echo 0.80
+    "rerank_candidates": 0.8,  # engine 0.93, empty and echo 0.55
+    "judge": 0.8,  # engine 0.90, empty and echo 0.25
+    "recovery_plan": 0.8,  # engine 0.85, empty 0.18, echo 0.69
+    "enrich_metadata": 0.9,  # engine 0.97, empty 0.30, echo 0.89
+    "chat": 0.7,  # engine 0.90, empty 0.10, echo 0.15
+}
 CHECKS = {
-    "expand_queries": (scoring.DISTINCT, scoring.OWN_WORDS, scoring.EXCLUDED),
-    "enrich_metadata": (scoring.OWN_WORDS, scoring.TRUE),
+    "expand_queries": (scoring.DISTINCT, scoring.OWN_WORDS, scoring.ON_TOPIC, scoring.EXCLUDED),
+    "enrich_metadata": (scoring.OWN_WORDS, scoring.TRUE, scoring.FLAGS),
     "site_tactics": (scoring.HARMLESS,),
     "recovery_plan": (scoring.HARMLESS,),
+    "chat": (scoring.ANSWERED,),
 }
 
 

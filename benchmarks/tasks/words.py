@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+import Stemmer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Snowball (Porter 2001, "Snowball: a language for stemming algorithms"). PyStemmer says nothing about its types.
-_STEMMERS = tuple(import_module("Stemmer").Stemmer(language) for language in ("english", "portuguese"))
+# Snowball (Porter 2001, "Snowball: a language for stemming algorithms").
+_STEMMERS = tuple(Stemmer.Stemmer(language) for language in ("english", "portuguese"))
 
 _WORD = re.compile(r"[^\W_]+")
 _NASAL_ENDING = re.compile(r"(ões|ães|ãos|ão)$")  # leilão, leilões: one word, which Snowball keeps apart

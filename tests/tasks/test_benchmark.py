@@ -15,14 +15,16 @@ from benchmarks.tasks import server
 from benchmarks.tasks.__main__ import CANNOT, MISSED, OK, main
 from benchmarks.tasks.client import NotMeasured, Reply
 from benchmarks.tasks.examples import ROOT, TASKS, Example, of_task
-from benchmarks.tasks.report import BUILTIN, promises, quantile, rows, table, troubles
+from benchmarks.tasks.report import BUILTIN, MEASURES, promises, quantile, rows, table, troubles
 from benchmarks.tasks.run import Outcome, ask_all, marked
 from benchmarks.tasks.scoring import score
 from tests.running import SIM
 from tests.tasks import oracle
 from tests.tasks.fake_pool import fake_pool
+from tests.tasks.useless import echoing, empty_headed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALL = [example for task in TASKS for example in of_task(task)]
@@ -72,6 +74,26 @@ def test_the_embedded_engine_is_held_to_every_limit() -> None:
     assert set(missed) == {"valid answers", "right choices", "different answers"}
     assert missed["right choices"].value == 0.75
     assert len(missed["right choices"].culprits) == 5
+
+
+USELESS = {
+    "empty": (empty_headed, (0.0, 0.202, 0.553, 0.25, 0.179, 0.3, 0.1)),
+    "echo": (echoing, (0.22, 0.803, 0.553, 0.25, 0.687, 0.888, 0.15)),
+}
+
+
+@pytest.mark.parametrize(("answering", "figures"), USELESS.values(), ids=USELESS.keys())
+def test_an_engine_of_no_use_gives_valid_answers_and_misses_the_limit_of_every_task(
+    answering: Callable[[Example], str], figures: tuple[float, ...]
+) -> None:
+    for task, figure in zip(TASKS, figures, strict=True):
+        found = [marked(BUILTIN, each, Reply(answering(each), 1.0)) for each in of_task(task)]
+        kept = {each.what: each for each in promises(found)}
+
+        assert kept["valid answers"].kept, troubles(found)
+        assert kept["different answers"].kept
+        assert not kept[MEASURES[task]].kept
+        assert kept[MEASURES[task]].value == pytest.approx(figure, abs=0.01), "the figures beside report.LIMITS"
 
 
 def test_sixteen_of_twenty_are_just_enough() -> None:
@@ -134,6 +156,14 @@ def test_a_limit_that_is_missed_is_named_and_the_exit_code_says_so(capsys: pytes
     with fake_pool(answering=judged_badly) as pool:
         assert main(["--url", pool.url, "--task", "judge"]) == MISSED
     assert "missed: judge: right choices" in capsys.readouterr().out
+
+
+@pytest.mark.real_time
+def test_a_pool_of_no_use_misses_every_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    with fake_pool(answering=empty_headed) as pool:
+        assert main(["--url", pool.url, "--concurrency", "4"]) == MISSED
+    missed = capsys.readouterr().out.partition("missed: ")[2]
+    assert all(f"{task}: {MEASURES[task]}" in missed for task in TASKS)
 
 
 @pytest.mark.real_time

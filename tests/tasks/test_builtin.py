@@ -88,7 +88,7 @@ OURS = [text.rpartition("+++\n")[2].partition(".")[0] for text in _TEXTS]  # the
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_the_embedded_engine_keeps_its_limits(task: str) -> None:
-    """nDCG@5 >= 0.8, 16 of 20 right choices, 4 of 5 listed expansions, own words, and no two answers alike."""
+    """Those of `report.LIMITS`, all of `report.CHECKS`, and no two answers alike."""
     found: list[Outcome] = []
     async with running_pool(TOML) as up:
 

@@ -1,7 +1,8 @@
 """Which task is answered how: from a request to the pieces of its answer. Pure.
 
-Answers are made of what was read and quote it. Two requests that differ only in what no answer shows (a field of a
-candidate that decides nothing, the middle of a long text) get equal answers: nothing is added to tell them apart.
+Answers are made of what was read and quote it: the question, and the criteria beside it. Two requests that differ only
+in what no answer shows get equal answers, and nothing is added to tell them apart: a losing candidate, a field that
+decides nothing, the middle of long criteria, a sentence of a text that reaches neither title nor line nor tags.
 """
 
 from __future__ import annotations

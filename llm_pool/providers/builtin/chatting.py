@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SENTENCES = 3  # of the answer
 _LONGEST = 400  # characters of one of them
+_MOST_MESSAGES = 400  # of a conversation
 _QUESTION = 300  # characters of the question that are repeated
 _LONGEST_ORDER = 10  # words of "Summarise the following text in two sentences"
 _ORDERS = listed("""
@@ -33,7 +34,7 @@ def chat(said: Sequence[str]) -> list[str]:
     asked, source = _asked(said[-1] if said else "")
     lang = language(asked, otherwise=source)
     stem = stemmer(lang)
-    earlier = "\n".join(parsed(text).text for text in said[:-1])[-MOST:]
+    earlier = _earlier(said[:-1])
     towards = frozenset(stems(asked, lang, stem))
     own = [each for each in central(f"{earlier}\n{source}".strip(), lang, stem, towards=towards) if each.text != asked]
     if len(towards) > 1 or earlier:
@@ -51,6 +52,18 @@ def chat(said: Sequence[str]) -> list[str]:
         *(f"{cut(each.text, _LONGEST)} " for each in chosen[:-1]),
         cut(chosen[-1].text, _LONGEST),
     ]
+
+
+def _earlier(said: Sequence[str]) -> str:
+    """The end of the conversation before its last message, as much as is read."""
+    found: list[str] = []
+    left = MOST
+    for text in reversed(said[-_MOST_MESSAGES:]):
+        found.append(parsed(text).text[-left:])
+        left -= len(found[-1]) + 1
+        if left <= 0:
+            break
+    return "\n".join(reversed(found))
 
 
 def _asked(raw: str) -> tuple[str, str]:

@@ -63,7 +63,7 @@ class _Answering(AbstractAsyncContextManager[Events]):
         await self._events.aclose()
 
     async def _answer(self) -> Events:
-        # Whoever is cancelled here leaves at once; the thread ends its few milliseconds of work by itself.
+        # Whoever is cancelled here leaves at once; the thread ends its work by itself, which is bounded (text.MOST).
         answer = await asyncio.to_thread(_reply, self._request)
         yield Started(model=MODEL, provider="builtin")
         for piece in answer.pieces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from llm_pool.providers.builtin.features import Features
     from llm_pool.providers.builtin.numbers import Bound
 
-_MOST_CRITERIA = 8_000  # characters of criteria that are read
+_MOST_CRITERIA = 8_000  # characters of query and criteria that are read
+_OF_A_CALL = 40  # characters: what it costs to look at the shortest criterion
+_MOST_FIELDS = 100  # of a question
+_MOST_EXCLUDED = 64
+_MOST_STATED = 16  # limits, and as many numbers: each is compared with each candidate
 _SHORT_QUESTION = 16  # words
 THE_CANDIDATES = listed("""
     commit note notes slogan tagline bio essay story poem snippet review reviews intro ending caption legenda redação
@@ -31,9 +36,9 @@ THE_CANDIDATES = listed("""
     headline headlines translation translations message messages email emails paragraph draft drafts output outputs
     following compare comparison choose pick select judge evaluate rank winner wins preferable worse worst stronger
     clearer opção opções candidato candidatos escolha escolher alternativa alternativas resumo resumos resposta
-    respostas texto textos versão versões explicação explicações descrição descrições título títulos manchete
-    manchetes tradução traduções mensagem mensagens parágrafo rascunho seguinte seguintes abaixo compare comparar
-    comparação julgue avalie pior vencedor preferível fica
+    respostas texto textos versão versões explicação explicações descrição descrições título títulos manchete manchetes
+    tradução traduções mensagem mensagens parágrafo rascunho seguinte seguintes abaixo compare comparar comparação
+    julgue avalie pior vencedor preferível fica
     """)
 _IN_PASSING = 0.6  # the weight of a preference of the query itself, beside 1 for a stated criterion
 _PERCENT = 100
@@ -43,13 +48,11 @@ _MAX = listed("max maximum maximo máximo maxima até under below lte lt most")
 _MIN = listed("min minimum minimo mínimo minima over above gte gt least from since after")
 _HIGH = listed(
     "high highest higher most more max maximum long longest longer big biggest large largest maior maiores mais alta "
-    "alto altas "
-    "best better good great strong strongest melhor melhores boa bom longa"
+    "alto altas best better good great strong strongest melhor melhores boa bom longa"
 )
 _LOW = listed(
     "low lowest lower least less fewest fewer min minimum short shortest shorter small smallest smaller light cheap "
-    "menor menores "
-    "menos baixo baixa baixos baixas pouca pouco poucas poucos curta"
+    "menor menores menos baixo baixa baixos baixas pouca pouco poucas poucos curta"
 )
 _LESS_IS_BETTER = listed("price distance weight duration calories latency latência size error risk")
 _GENERIC = listed("level value total number count avg average life per in of de index")
@@ -89,8 +92,8 @@ class Limit:
     name: str
     low: float
     high: float
+    said: str  # as stated: "under 2 hours"
     soft: bool = False
-    said: str = ""  # as stated: "under 2 hours"
     unit: str = ""  # in which it was stated: "hours"
     factor: float = 1.0  # of that unit
 
@@ -113,11 +116,13 @@ class _Reading:
     lang: Language
     stem: Callable[[str], str]
     names: frozenset[str]
+    by_stem: Mapping[str, str]  # stem of a word -> the numeric field of the candidates that it names
     preferences: dict[str, tuple[Preference, float]]
     numbers: dict[str, tuple[int, float]]
     limits: list[Limit]
     excluded: list[str]
     wanted: list[str]
+    left: int = _MOST_CRITERIA
 
 
 def query_of(asked: Mapping[str, Any]) -> str:
@@ -127,18 +132,33 @@ def query_of(asked: Mapping[str, Any]) -> str:
     return clean("\n".join(found)) or clean("\n".join(strings({**asked})))
 
 
+def conditions_of(asked: Mapping[str, Any]) -> str:
+    """What is asked for beside the query, in one line: "quiet", "max_price: 200, exclude: ads"."""
+    fields = itertools.islice(asked.items(), _LIST_LIMIT)
+    return ", ".join(_line(str(key), value) for key, value in fields if str(key).lower() not in QUERY)[:_MOST_CRITERIA]
+
+
+def _line(name: str, value: object, deepest: int = 3) -> str:
+    if isinstance(value, dict) and deepest:
+        said = ", ".join(_line(str(key), each, deepest - 1) for key, each in [*value.items()][:_LIST_LIMIT])
+    else:
+        said = str(value).lower() if isinstance(value, bool) else clean(", ".join(strings(value)))
+    return said if name.lower() in PLAIN else clean(f"{name}: {said}")
+
+
 def criteria(
     asked: Mapping[str, Any], found: Sequence[Features], lang: Language, stem: Callable[[str], str]
 ) -> Criteria:
     """Read what the question states. Fields of candidates that it names count as criteria."""
-    reading = _Reading(lang, stem, names_of(found), {}, {}, [], [], [])
+    names = names_of(found)
+    reading = _Reading(lang, stem, names, _field_stems(names, stem), {}, {}, [], [], [])
     query = query_of(asked)
     rest = _read_text(reading, query, weight=_IN_PASSING)
     about_them = _is_about_the_candidates(query, lang) and (len({*asked} - {*QUERY}) > 0 or bool(reading.preferences))
     reading.wanted.clear()
     if not about_them:
         reading.preferences = {name: held for name, held in reading.preferences.items() if not held[0].of_texts}
-    for key, value in asked.items():
+    for key, value in itertools.islice(asked.items(), _MOST_FIELDS):
         if str(key).lower() not in QUERY:
             _read_field(reading, str(key).lower(), value, deepest=4)
     if about_them and "duration" not in reading.names:  # a short text has few words, not few minutes
@@ -146,7 +166,8 @@ def criteria(
             if name in reading.preferences:
                 _prefer(reading, _BY_NAME[instead], reading.preferences.pop(name)[1])
     said = [] if about_them else content(rest, lang)
-    topic = [word for word in said if word not in QUALIFIERS[lang]]
+    held = {each for one in found for each in one.stems}  # "A or B?" means the candidates: only a letter that one has
+    topic = [word for word in said if word not in QUALIFIERS[lang] and (len(word) > 1 or word in held)]
     minor = [word for word in said if word in QUALIFIERS[lang]]
     taken = {*topic, *minor}
     measured = {reading.stem(word) for limit in reading.limits for word in limit.name.split()}
@@ -154,9 +175,9 @@ def criteria(
         topic=tuple(dict.fromkeys(topic or minor)),
         minor=tuple(dict.fromkeys(minor if topic else ())),
         preferences=tuple(reading.preferences.values()),
-        numbers=tuple((name, better, weight) for name, (better, weight) in reading.numbers.items()),
-        limits=tuple(reading.limits),
-        excluded=tuple(dict.fromkeys(reading.excluded)),
+        numbers=tuple((name, better, weight) for name, (better, weight) in reading.numbers.items())[:_MOST_STATED],
+        limits=tuple(reading.limits[:_MOST_STATED]),
+        excluded=tuple(dict.fromkeys(reading.excluded))[:_MOST_EXCLUDED],
         wanted=tuple(
             word for word in dict.fromkeys(reading.wanted) if word not in taken and reading.stem(word) not in measured
         ),
@@ -242,7 +263,10 @@ def _read_limit(reading: _Reading, named: Sequence[str], value: float) -> None:
 
 def _read_text(reading: _Reading, text: str, *, weight: float) -> str:
     """Take preferences, limits and exclusions from a text; what is left of it is returned, and kept as wanted."""
-    text = text[:_MOST_CRITERIA]
+    text = text[: max(0, reading.left)]
+    reading.left -= len(text) + _OF_A_CALL
+    if not text:
+        return text
     free = freed(text)
     wish = divided(free.kept, reading.lang)
     for term in (*free.excluded, *wish.excluded):
@@ -303,31 +327,26 @@ def _limit(reading: _Reading, bound: Bound, text: str) -> Limit | None:
     if name is None:
         return None
     said = " ".join(text[bound.start : bound.end].split())
-    return Limit(name, bound.low, bound.high, bound.soft, said, bound.unit, bound.factor)
+    return Limit(name, bound.low, bound.high, said, bound.soft, bound.unit, bound.factor)
 
 
 def _by_words(reading: _Reading, said: Iterable[str]) -> str | None:
     """The field of the candidates that one of these words names, the first word first."""
-    by_stem = _field_stems(reading)
-    return next((by_stem[found] for word in said if (found := reading.stem(word)) in by_stem), None)
+    return next((reading.by_stem[found] for word in said if (found := reading.stem(word)) in reading.by_stem), None)
 
 
-def _field_stems(reading: _Reading) -> dict[str, str]:
+def _field_stems(names: Iterable[str], stem: Callable[[str], str]) -> dict[str, str]:
     return {
-        reading.stem(word): name
-        for name in sorted(reading.names)
-        for word in name.split()
-        if len(word) > 1 and word not in _GENERIC
+        stem(word): name for name in sorted(names) for word in name.split() if len(word) > 1 and word not in _GENERIC
     }
 
 
 def _read_numbers(reading: _Reading, said: Sequence[str], weight: float) -> None:
     """Numeric fields that the text names: "highest battery", "menor latência", "price"."""
-    by_stem = _field_stems(reading)
     for place, word in enumerate(said):
         name = NAMES.get(word)
         if name not in reading.names:
-            name = by_stem.get(reading.stem(word))
+            name = reading.by_stem.get(reading.stem(word))
         if name is None or name == "date":
             continue
         before = set(said[max(0, place - 3) : place])

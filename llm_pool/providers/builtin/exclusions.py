@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 3  # content words of one exclusion
 _MOST = 64  # exclusions that are kept
+_MOST_FILLERS = 12  # in a row
 _AHEAD = 6  # chunks of a list "a, b, c or d" that are looked ahead
 _SENTENCE_ENDS = frozenset(".,;!?)\n")
 _ITEM = re.compile(r"(?<!\S)-(?=[^\W\d_])|[^\W_]+(?:[.'\u2019\-][^\W_]+)*(?:\+\+|#)?|[^\w\s]|\n")
@@ -33,25 +34,20 @@ _ITEM = re.compile(r"(?<!\S)-(?=[^\W\d_])|[^\W_]+(?:[.'\u2019\-][^\W_]+)*(?:\+\+
 _NEGATORS: Mapping[Language, tuple[tuple[str, ...], ...]] = {
     "en": tuple(
         tuple(each.split())
-        for each in phrases(
-            """
+        for each in phrases("""
             nothing with|other than|rather than|instead of|but not|but no|free of|free from|do not include|
-            don't include|do not want|don't want|do not like|don't like|that isn't|that aren't|which isn't|
-            must not|should not|cannot be|excluding|exclude|excludes|except|without|avoid|avoiding|minus|not|no|
-            non|never|skip|ignoring|isn't|aren't|doesn't|don't|shouldn't|mustn't|w/o
-            """
-        )
+            don't include|do not want|don't want|do not like|don't like|that isn't|that aren't|which isn't|must not|
+            should not|cannot be|excluding|exclude|excludes|except|without|avoid|avoiding|minus|not|no|non|never|skip|
+            ignoring|isn't|aren't|doesn't|don't|shouldn't|mustn't|w/o
+            """)
     ),
     "pt": tuple(
         tuple(each.split())
-        for each in phrases(
-            """
-            nada de|nada com|em vez de|ao invés de|livre de|livres de|a não ser|com exceção de|com excecao de|
-            mas não|mas sem|que não|não quero|excluindo|excluir|exclua|excluam|exceto|excepto|exclude|
-            excluding|except|avoid|evitar|evite|evitando|
-            tirando|menos|fora|salvo|sem|não|nao|nem|nunca|nenhum|nenhuma|without
-            """
-        )
+        for each in phrases("""
+            nada de|nada com|em vez de|ao invés de|livre de|livres de|a não ser|com exceção de|com excecao de|mas não|
+            mas sem|que não|não quero|excluindo|excluir|exclua|excluam|exceto|excepto|exclude|excluding|except|avoid|
+            evitar|evite|evitando|tirando|menos|fora|salvo|sem|não|nao|nem|nunca|nenhum|nenhuma|without
+            """)
     ),
 }
 _BY_FIRST: Mapping[Language, Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -73,18 +69,17 @@ _FREE = re.compile(
 _NO_EXCLUSION: Mapping[Language, frozenset[str]] = {
     "en": listed("""
         more less fewer longer later earlier older newer younger bigger larger heavier higher lower greater cheaper
-        smaller shorter above over exceeding exceed before after under below only
-        just sure able enough yet matter problem worries working work
-        works found starting start responding loading load opening open connecting connect turning turn charging
-        recognized showing running run believe know understand necessarily least limited better worse one
+        smaller shorter above over exceeding exceed before after under below only just sure able enough yet matter
+        problem worries working work works found starting start responding loading load opening open connecting connect
+        turning turn charging recognized showing running run believe know understand necessarily least limited better
+        worse one
         """),
     "pt": listed("""
         anterior anteriores posterior posteriores superior inferior maior menor acima abaixo antes depois exceder
-        ultrapassar passar mais menos máximo maximo mínimo minimo só somente apenas que de do da
-        funciona funcionam funcionando liga
-        ligam carrega abre abrem conecta inicia responde aparece aparecem reconhece instala consigo consegue sei sabe
-        sabem pode posso dá entendo encontra encontrado encontrada obstante é são está estão ultrapasse passe exceda
-        existe
+        ultrapassar passar mais menos máximo maximo mínimo minimo só somente apenas que de do da funciona funcionam
+        funcionando liga ligam carrega abre abrem conecta inicia responde aparece aparecem reconhece instala consigo
+        consegue sei sabe sabem pode posso dá entendo encontra encontrado encontrada obstante é são está estão
+        ultrapasse passe exceda existe
         """),
 }
 _FILLERS: Mapping[Language, frozenset[str]] = {
@@ -97,16 +92,15 @@ _FILLERS: Mapping[Language, frozenset[str]] = {
     "pt": listed("""
         a o as os um uma uns umas muito muita muitos muitas tão demais seja sejam ser sendo tenha tenham ter tem
         contenha contenham contém inclua incluam incluir há haver haja possui possuem possua oferece oferecem ofereça
-        dispõe dispõem aceita aceitam aceite permite permitem permita
-        use usem usar quero com do da dos das de em no na nos nas
-        precise precisa precisem precisar exija exige exijam exigir peça peçam necessite qualquer nenhum nenhuma algum
-        alguma nada que sobre necessidade
+        dispõe dispõem aceita aceitam aceite permite permitem permita use usem usar quero com do da dos das de em no na
+        nos nas precise precisa precisem precisar exija exige exijam exigir peça peçam necessite qualquer nenhum nenhuma
+        algum alguma nada que sobre necessidade
         """),
 }
 _ENDERS: Mapping[Language, frozenset[str]] = {
     "en": listed("""
-        for under over above below on at to that which who please but with from by within near in up if when because
-        so than less more max since after before between only preferably ideally is are must should i without no not
+        for under over above below on at to that which who please but with from by within near in up if when because so
+        than less more max since after before between only preferably ideally is are must should i without no not
         """),
     "pt": listed("""
         para pra com por que até ate acima abaixo mas porém em no na nos nas pelo pela se quando porque desde entre
@@ -200,7 +194,8 @@ def _scope(items: Sequence[str], place: int, lang: Language) -> tuple[list[str],
 
 
 def _chunk(items: Sequence[str], place: int, lang: Language) -> tuple[str, int]:
-    while place < len(items) and (items[place] in _FILLERS[lang] or _is_doing(items, place, lang)):
+    last = min(len(items), place + _MOST_FILLERS)
+    while place < last and (items[place] in _FILLERS[lang] or _is_doing(items, place, lang)):
         place += 1
     found: list[str] = []
     said = 0

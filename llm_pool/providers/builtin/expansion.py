@@ -266,7 +266,7 @@ def _kept(terms: Iterable[str], places: int, taken: set[str], lang: Language) ->
 
 
 def _notes(whole: str, wish: _Wish) -> str:
-    about = quoted(whole, 170)
+    about = quoted(whole, 155)
     left = cut(", ".join(wish.excluded[:4]), 60)
     if wish.lang == "pt":
         without = f"; fica de fora: {left}" if left else ""

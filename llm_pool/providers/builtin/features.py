@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
     from llm_pool.core.candidates import Candidate
 
-_LEAST_SHARE = 400  # characters of each candidate that are read, however many there are
 _HEADINGS = frozenset({"title", "name", "título", "titulo", "nome", "headline", "heading", "label"})
 _LANGUAGE_NAMES = frozenset({"lang", "language", "idioma", "língua", "lingua", "locale"})
 _DEEPEST = 3  # levels of a candidate's own objects
-_MOST_FIELDS = 60
+_MOST_FIELDS, _LEAST_FIELDS = 60, 8  # of one candidate that are read
+_FIELDS_IN_ALL = 8_000
+_LONGEST_NAME = 80  # characters of a field's name
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)[0-9]{2})(?:[-/.]([0-9]{1,2})(?:[-/.]([0-9]{1,2}))?)?(?!\d)")
 _EUROPEAN = re.compile(r"(?<!\d)([0-9]{1,2})[/.]([0-9]{1,2})[/.]((?:19|20)[0-9]{2})(?!\d)")
@@ -58,19 +60,33 @@ class Features:
 
 def features(candidates: Sequence[Candidate], lang: Language, stem: Callable[[str], str]) -> list[Features]:
     """The features of all candidates, stemmed in one language so that they can be compared."""
-    share = max(_LEAST_SHARE, MOST // max(1, len(candidates)))
-    return _in_one_unit([_features(each.fields, lang, stem, share) for each in candidates])
+    most = max(_LEAST_FIELDS, min(_MOST_FIELDS, _FIELDS_IN_ALL // max(1, len(candidates))))
+    read = [[*itertools.islice(_flat(each.fields), most)] for each in candidates]
+    share = _share([sum(len(value) for _, value in fields if isinstance(value, str)) for fields in read])
+    return _in_one_unit([_features(fields, lang, stem, share) for fields in read])
 
 
-def _features(fields: Mapping[str, Any], lang: Language, stem: Callable[[str], str], share: int) -> Features:
+def _share(lengths: Iterable[int]) -> int:
+    """The characters of each candidate that are read: `MOST` in all, and what a short one leaves is for the longer."""
+    left, share = MOST, 0
+    ordered = sorted(lengths)
+    for place, length in enumerate(ordered):
+        share = left // (len(ordered) - place)
+        if length > share:
+            return share
+        left -= length
+    return max(share, MOST)
+
+
+def _features(fields: Iterable[tuple[str, Any]], lang: Language, stem: Callable[[str], str], share: int) -> Features:
     heading = ""
     texts: list[str] = []
     present: list[str] = []
     lacking: list[str] = []
     numbers: dict[str, float] = {}
     own: Language | None = None
-    for name, value in _flat(fields):
-        named = _WORDS_OF_A_NAME.findall(name)
+    for name, value in fields:
+        named = _WORDS_OF_A_NAME.findall(name[:_LONGEST_NAME])
         plain = " ".join(named).lower()
         if plain in _LANGUAGE_NAMES and isinstance(value, str):
             own = "pt" if value.lower().startswith(("pt", "por")) else "en"
@@ -144,7 +160,7 @@ def _measured(name: str, value: object) -> tuple[str, float] | None:
     if kind == "date":
         return (kind, year) if (year := dated(value)) is not None else None
     if _DIGITS.match(value.strip()):
-        return kind or name, float(value) * _factor(name, kind)
+        return kind or name, float(value.strip()) * _factor(name, kind)  # `float` keeps some of what `strip` takes
     if kind and (found := mentions(value)) and found[0].kind in {kind, None}:
         return kind, found[0].value
     return None
@@ -156,11 +172,8 @@ def kind_of(name: str) -> str | None:
     if "ago" in named or "id" in named:
         return None
     if {"count", "number", "total", "qtd"} & set(named) or named[:1] == ["num"]:
-        return (
-            "popularity"
-            if any(NAMES.get(word) == "popularity" or NAMES.get(word) == "rating" for word in named)
-            else None
-        )
+        counted = {NAMES.get(word) or NAMES.get(f"{word}s") for word in named}  # "review_count" counts reviews
+        return None if counted.isdisjoint({"popularity", "rating"}) else "popularity"
     kinds = [NAMES[word] for word in named if word in NAMES]
     if "date" in kinds:
         return "date"

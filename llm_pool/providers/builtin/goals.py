@@ -17,8 +17,8 @@ _MOST_VALUES = 4
 # Words that sites have a filter for, in themselves.
 _VALUES = listed("""
     free gratis grátis gratuito gratuita gratuitos gratuitas remote remoto remota remotos used usado usada usados
-    refurbished unread verified nearby waterproof vegan vegano vegana vegetarian vegetariano furnished mobiliado
-    red blue green black white yellow pink brown grey gray purple orange vermelho vermelha azul verde preto preta branco
+    refurbished unread verified nearby waterproof vegan vegano vegana vegetarian vegetariano furnished mobiliado red
+    blue green black white yellow pink brown grey gray purple orange vermelho vermelha azul verde preto preta branco
     branca amarelo amarela rosa marrom cinza roxo roxa full-time part-time
     """)
 _NAMED = re.compile(
@@ -28,8 +28,8 @@ _NAMED = re.compile(
 )
 _LABELS = listed("brand marca size tamanho genre gênero language idioma category categoria color cor condition estado")
 _MONTH = (
-    "january|february|march|april|may|june|july|august|september|october|november|december|janeiro|fevereiro|março|abril|maio|"
-    "junho|julho|agosto|setembro|outubro|novembro|dezembro"
+    "january|february|march|april|may|june|july|august|september|october|november|december|janeiro|fevereiro|março|"
+    "abril|maio|junho|julho|agosto|setembro|outubro|novembro|dezembro"
 )
 _PERIOD = re.compile(
     rf"(?<![\w\-])(?:(?:the |early |late |mid-)?(?:19|20)[0-9]0'?s|anos (?:19|20)?[0-9]0|década de (?:19|20)?[0-9]0|"

@@ -17,34 +17,29 @@ if TYPE_CHECKING:
 
 _SINGULARS = {
     "en": listed("""
-        laptop notebook computer phone smartphone camera bike bicycle car jacket coat backpack sofa chair table
-        desk lamp
-        apartment house hotel hostel restaurant recipe meal dinner dessert cake cookie pie soup salad sandwich workout
-        exercise doctor medicine treatment symptom dog puppy cat kitten movie film song track album guitar concert book
-        novel article paper study review guide tutorial course lesson beginner example video podcast photo picture image
-        download program application app library package framework module bug error issue container developer price
-        discount deal coupon shop store job salary company startup loan investment stock law election battery planet
-        museum gallery beach mountain trail garden plant game toy gift wedding school university student teacher
-        language translation chart graph map documentary idea tip checklist template meeting conference screen monitor
-        keyboard printer router flight trip vacation holiday itinerary route ticket tent shoe boot headphone earphone
-        printer bridge river lake island city town country region village tool machine engine sensor robot device
-        charger cable speaker television watch ring shirt sweater bag wallet knife pan pot oven blender fridge
+        laptop notebook computer phone smartphone camera bike bicycle car jacket coat backpack sofa chair table desk
+        lamp apartment house hotel hostel restaurant recipe meal dinner dessert cake cookie pie soup salad sandwich
+        workout exercise doctor medicine treatment symptom dog puppy cat kitten movie film song track album guitar
+        concert book novel article paper study review guide tutorial course lesson beginner example video podcast photo
+        picture image download program application app library package framework module bug error issue container
+        developer price discount deal coupon shop store job salary company startup loan investment stock law election
+        battery planet museum gallery beach mountain trail garden plant game toy gift wedding school university student
+        teacher language translation chart graph map documentary idea tip checklist template meeting conference screen
+        monitor keyboard printer router flight trip vacation holiday itinerary route ticket tent shoe boot headphone
+        earphone printer bridge river lake island city town country region village tool machine engine sensor robot
+        device charger cable speaker television watch ring shirt sweater bag wallet knife pan pot oven blender fridge
         """),
     "pt": listed("""
         notebook computador celular câmera bicicleta carro casaco mochila sofá cadeira mesa apartamento casa hotel
-        restaurante receita prato jantar almoço sobremesa bolo biscoito torta sopa salada treino exercício
-        médico remédio
-        doença sintoma tratamento bebê criança cachorro gato filme série música disco violão livro romance
-        artigo notícia
-        pesquisa estudo avaliação guia tutorial curso aula iniciante exemplo vídeo foto imagem programa aplicativo
-        biblioteca código erro teste programador preço desconto promoção loja emprego vaga salário empresa imposto
-        empréstimo investimento lei eleição bateria planeta museu praia montanha trilha jardim planta jogo brinquedo
-        presente casamento aniversário escola faculdade universidade estudante professor idioma gráfico mapa
-        documentário
-        ideia dica modelo reunião tela teclado impressora roteador voo viagem passagem roteiro pousada barraca
-        sapato bota
-        ponte rio lago ilha cidade país região ferramenta máquina motor sensor robô carregador cabo televisão relógio
-        anel vestido camisa bolsa carteira faca panela forno liquidificador geladeira podcast
+        restaurante receita prato jantar almoço sobremesa bolo biscoito torta sopa salada treino exercício médico
+        remédio doença sintoma tratamento bebê criança cachorro gato filme série música disco violão livro romance
+        artigo notícia pesquisa estudo avaliação guia tutorial curso aula iniciante exemplo vídeo foto imagem programa
+        aplicativo biblioteca código erro teste programador preço desconto promoção loja emprego vaga salário empresa
+        imposto empréstimo investimento lei eleição bateria planeta museu praia montanha trilha jardim planta jogo
+        brinquedo presente casamento aniversário escola faculdade universidade estudante professor idioma gráfico mapa
+        documentário ideia dica modelo reunião tela teclado impressora roteador voo viagem passagem roteiro pousada
+        barraca sapato bota ponte rio lago ilha cidade país região ferramenta máquina motor sensor robô carregador cabo
+        televisão relógio anel vestido camisa bolsa carteira faca panela forno liquidificador geladeira podcast
         """),
 }
 # Endings of words and what they become; the first that fits is taken.

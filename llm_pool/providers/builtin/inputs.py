@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 12  # levels of JSON that are read: nobody's question lies deeper
 _MOST_STRINGS = 2_000
+_MOST_LEAVES = 10_000  # of a JSON value, those that say nothing included
 _LARGEST = 1e15  # of a number: beyond it nothing is compared any more
 _MOST_LINES = 1_000  # as candidates of a JSON list
 
@@ -89,18 +92,17 @@ def strings(value: object, deepest: int = _DEEPEST) -> list[str]:
     """The texts and numbers in a JSON value, in order, as many as are looked at."""
     found: list[str] = []
     held = 0
-    for each in _leaves(value, deepest):
-        found.append(each)
-        held += len(each)
+    for each in itertools.islice(_leaves(value, deepest), _MOST_LEAVES):
+        if each:
+            found.append(each[:MOST])
+            held += len(each)
         if len(found) >= _MOST_STRINGS or held >= MOST:
             break
     return found
 
 
 def finite(value: float) -> float:
-    """A number of any size as one that can be reckoned with; 0 for what is none (NaN)."""
-    if value != value:  # noqa: PLR0124 - NaN alone is unlike itself, and `math.isnan` overflows on long integers
-        return 0.0
+    """A number of any size as one that can be reckoned with. (NaN is no JSON.)"""
     return float(max(-_LARGEST, min(_LARGEST, value)))
 
 
@@ -109,7 +111,7 @@ def _leaves(value: object, deepest: int) -> Iterator[str]:
         case str():
             yield value
         case bool() | None:
-            pass
+            yield ""
         case int() | float():
             yield str(value)
         case dict() if deepest:
@@ -158,13 +160,13 @@ def _lines(text: str) -> tuple[str, list[Candidate]]:
         return text, []
     asked: list[str] = []
     found: dict[str, list[str]] = {}
+    times: Counter[str] = Counter()
     for line in lines:
         match = pattern.match(line)
         if match and (pattern is not _NAMED or _is_named(line)) and len(found) < _MOST_LINES:
             label = match.groupdict().get("label") or str(len(found) + 1)
-            while label in found:  # two lines with one label are still two
-                label += "'"
-            found[label] = [match["text"]]
+            found[label + "'" * times[label]] = [match["text"]]  # two lines with one label are still two
+            times[label] += 1
         elif found and not _ASKED.match(line) and not line.endswith("?"):
             found[next(reversed(found))].append(line)
         else:

@@ -18,8 +18,8 @@ EXCLUDING = listed("""
 # What stands under these is said as in the wish itself: their names add nothing.
 PLAIN = listed("""
     criteria criterion criterios critérios criterio critério preferences preference preferências preferencias
-    constraints constraint requirements requisitos restrições restricoes filters filter filtros filtro must prefer
-    rules instructions notes want conditions condições condicoes options limits limites
+    constraints constraint requirements requisitos restrições restricoes filters filter filtros filtro must prefer rules
+    instructions notes want conditions condições condicoes options limits limites
     """)
 
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from llm_pool.providers.builtin.inputs import parsed
-from llm_pool.providers.builtin.moods import ADVERTISING_AT_LEAST, FLAGS, MOODS
+from llm_pool.providers.builtin.moods import FLAGS, MOODS
 from llm_pool.providers.builtin.phrases import central, frequent, key_phrases
-from llm_pool.providers.builtin.tables import listed
+from llm_pool.providers.builtin.tables import listed, phrases
 from llm_pool.providers.builtin.text import STOP, Language, clean, cut, language, sentences, stemmer, words
 from llm_pool.providers.builtin.words_en import PROFANITY as PROFANITY_EN
 from llm_pool.providers.builtin.words_pt import PROFANITY as PROFANITY_PT
@@ -21,18 +21,7 @@ _LEAST_TAGS, _MOST_TAGS = 4, 8
 _TITLE_WORDS = 2  # that stay, whatever they are
 _SHORTEST_TAG = 2  # characters
 _LONGEST_TAG = 3  # words
-_TEXT = (
-    "text",
-    "content",
-    "body",
-    "article",
-    "description",
-    "transcript",
-    "texto",
-    "conteúdo",
-    "conteudo",
-    "descrição",
-)
+_TEXT = phrases("text|content|body|article|description|transcript|texto|conteúdo|conteudo|descrição")
 _HEADING = ("title", "heading", "headline", "título", "titulo")
 _CLAUSE = re.compile(r"(?<=[\w)])(?:[,;:]| [\u2013\u2014-]) ")
 _STRONG_CLAUSE = re.compile(r"(?<=[\w)])[:;] ")
@@ -53,18 +42,17 @@ _VERBS = {
     "en": listed("""
         came went set put led removes adds allows announces announced becomes brings creates falls gains grows holds
         includes introduces launches leads loses means provides raises reaches releases remains rises sees seeks sends
-        serves supports tells tries warns wins old costs cost fear fears adds add fixes fix uses use takes take
-        gives give shows show keeps keep makes goes come
-        comes say let leave leaves left help helps finds found wrote write began begin begins opens open runs run
-        works work want wants looks look feel feels became become plays won lost made grew grow rose fell built build
-        reached rest stir mix bake apenas new first last next two three four five six seven eight nine ten
+        serves supports tells tries warns wins old costs cost fear fears adds add fixes fix uses use takes take gives
+        give shows show keeps keep makes goes come comes say let leave leaves left help helps finds found wrote write
+        began begin begins opens open runs run works work want wants looks look feel feels became become plays won lost
+        made grew grow rose fell built build reached rest stir mix bake apenas new first last next two three four five
+        six seven eight nine ten
         """),
     "pt": listed("""
-        perdeu venceu pediu deu fez disse reabriu apenas aprenda misture deixe asse adicione fazer usar usa usam
-        traz mostra mostram diz dizem custa custam fica
-        ficam ganha perde abre cresce sobe cai começa termina inclui permite ajuda descansar comprar vender dois duas
-        três quatro cinco seis sete oito nove dez primeiro primeira novo nova novos novas chegou anuncia anunciou
-        lança
+        perdeu venceu pediu deu fez disse reabriu apenas aprenda misture deixe asse adicione fazer usar usa usam traz
+        mostra mostram diz dizem custa custam fica ficam ganha perde abre cresce sobe cai começa termina inclui permite
+        ajuda descansar comprar vender dois duas três quatro cinco seis sete oito nove dez primeiro primeira novo nova
+        novos novas chegou anuncia anunciou lança
         """),
 }
 _NEVER_TAGS = listed("said says told including however today yesterday disse diz segundo ontem hoje afirmou")
@@ -202,8 +190,7 @@ def _flags(text: str) -> list[str]:
     said = set(words(clean(text)))
     found = []
     for flag, least, row in _FLAG_ROWS:
-        needed = ADVERTISING_AT_LEAST if flag == "advertising" and least > 1 else least
-        if len(said & row) >= needed:
+        if len(said & row) >= least:
             found.append(flag)
     if said & (PROFANITY_EN | PROFANITY_PT):
         found.append("profanity")

@@ -65,9 +65,8 @@ UNITS = _units(
 NAMES: Mapping[str, Kind] = {
     word: kind
     for kind, words in {
-        "price": "price prices cost costs custa custam custar preço preco preços valor custo fee budget "
-        "orçamento amount tarifa "
-        "mensalidade",
+        "price": "price prices cost costs custa custam custar preço preco preços valor custo fee budget orçamento "
+        "amount tarifa mensalidade",
         "rating": "rating ratings rated score stars nota notas avaliação avaliacao estrelas grade pontuação",
         "popularity": "views view popularity downloads likes votes reviews subscribers citations sales popularidade "
         "visualizações visualizacoes curtidas avaliações avaliacoes votos vendas citações plays installs upvotes",
@@ -168,18 +167,12 @@ def mentions(text: str) -> list[Mention]:
     taken: set[int] = set()
     for pattern in (_HOURS, _CLOCK, _ISO):
         for match in pattern.finditer(text):
-            groups = [float(group or 0) for group in match.groups()]
-            if match.end() == match.start() or not any(groups):
+            groups = [float(group) for group in match.groups("0")]
+            minutes_first = pattern is _CLOCK and match[3] is None  # "4:13"
+            factors = (1, 1 / 60, 0) if minutes_first else (60, 1, 1 / 60)
+            value = sum(group * factor for group, factor in zip(groups, factors, strict=False))
+            if not value:
                 continue
-            match groups:
-                case [hours, minutes]:
-                    value = hours * 60 + minutes
-                case [first, second, _] if pattern is _CLOCK and match[3] is None:
-                    value = first + second / 60
-                case [hours, minutes, seconds]:
-                    value = hours * 60 + minutes + seconds / 60
-                case _:
-                    continue
             found.append(Mention(value, "duration", match.start(), match.end(), match.end()))
             taken.update(range(match.start(), match.end()))
     for match in _NUMBER.finditer(text):

@@ -31,8 +31,8 @@ PREFERENCES = (
         "recente|recentes|mais novo|mais nova|mais novos|mais novas|atual|atuais|atualizado|atualizada|atualizados|"
         "atualizadas|novidades|este ano|this year|this month|deste ano|recém lançado",
         good="latest|updated|new|brand new|just released|novo|nova|atualizado|atualizada|lançamento|recente",
-        bad="outdated|deprecated|legacy|archived|obsolete|discontinued|old|desatualizado|desatualizada|obsoleto|"
-        "antigo|antiga",
+        bad="outdated|deprecated|legacy|archived|obsolete|discontinued|old|desatualizado|desatualizada|obsoleto|antigo|"
+        "antiga",
         number="date", better=1, opposite="old",
     ),
     Preference(
@@ -43,12 +43,11 @@ PREFERENCES = (
     Preference(
         "official", "oficial",
         "official|official source|official sources|officially|authoritative|first party|primary source|primary sources|"
-        "oficial|oficiais|fonte oficial|fontes oficiais|confiável|confiáveis|trusted|trustworthy|reliable|reliable "
-        "source",
-        good="official|officially|government|ministry|documentation|docs|manual|verified|authoritative|gov|edu|"
-        "who.int|oficial|"
-        "oficiais|governo|ministério|prefeitura|documentação|secretaria|verificado|universidade|university|gov.br|"
-        "institute",
+        "oficial|oficiais|fonte oficial|fontes oficiais|confiável|confiáveis|trusted|trustworthy|reliable|"
+        "reliable source",
+        good="official|officially|government|ministry|documentation|docs|manual|verified|authoritative|gov|edu|who.int|"
+        "oficial|oficiais|governo|ministério|prefeitura|documentação|secretaria|verificado|universidade|university|"
+        "gov.br|institute",
         bad="unofficial|rumor|rumour|fan|blog|forum|opinion|não oficial|boato|fórum|opinião|anonymous|random|clickbait",
     ),
     Preference(
@@ -56,33 +55,30 @@ PREFERENCES = (
         "free|for free|free of charge|no cost|at no cost|gratis|grátis|gratuito|gratuita|gratuitos|gratuitas|de graça|"
         "sem custo",
         good="free|gratis|grátis|gratuito|gratuita|gratuitos|gratuitas|gratuitamente|de graça|no cost|free of charge|"
-        "sem custo|"
-        "open source|open-source|libre",
+        "sem custo|open source|open-source|libre",
         bad="paid|subscription|subscribe|premium|purchase|buy|pago|paga|assinatura|mensalidade|pagos|comprar|trial",
         number="free price", better=-1, opposite="expensive",
     ),
     Preference(
         "cheap", "barato",
-        "cheap|cheaper|cheapest|affordable|inexpensive|budget|budget-friendly|low cost|low-cost|low price|lowest "
-        "price|good value|"
-        "value for money|barato|barata|baratos|baratas|mais barato|econômico|econômica|econômicos|em conta|preço baixo|"
-        "menor preço|bom preço|custo-benefício|custo benefício|preço acessível|acessível",
+        "cheap|cheaper|cheapest|affordable|inexpensive|budget|budget-friendly|low cost|low-cost|low price|lowest price|"
+        "good value|value for money|barato|barata|baratos|baratas|mais barato|econômico|econômica|econômicos|em conta|"
+        "preço baixo|menor preço|bom preço|custo-benefício|custo benefício|preço acessível|acessível",
         good="cheap|affordable|inexpensive|budget|low-cost|bargain|discount|barato|barata|econômico|econômica|"
         "acessível|promoção",
         bad="expensive|luxury|premium|pricey|high-end|caro|cara|luxo|sofisticado",
         number="price", better=-1, opposite="expensive",
     ),
     Preference(
-        "high-end", "sofisticado", "expensive|luxury|luxurious|premium|high-end|high end|luxo|luxuoso|sofisticado|"
-        "caro|cara",
+        "high-end", "sofisticado", "expensive|luxury|luxurious|premium|high-end|high end|luxo|luxuoso|sofisticado|caro|"
+        "cara",
         good="luxury|premium|high-end|exclusive|luxo|exclusivo|sofisticado", bad="cheap|budget|barato|econômico",
         number="price", better=1, opposite="cheap",
     ),
     Preference(
         "quick", "rápido",
-        "short|shorter|shortest|quick|quicker|quickest|fast|faster|fastest|curto|curta|curtos|curtas|mais curto|"
-        "rápido|rápida|"
-        "rápidos|rápidas|rapido|rapida|pouco tempo|little time",
+        "short|shorter|shortest|quick|quicker|quickest|fast|faster|fastest|curto|curta|curtos|curtas|mais curto|rápido|"
+        "rápida|rápidos|rápidas|rapido|rapida|pouco tempo|little time",
         good="short|quick|fast|quickly|express|speedy|curto|curta|rápido|rápida|rapidinho|prático|prática|minutos|"
         "ligeiro",
         bad="long|lengthy|slow|hours|overnight|all day|longo|longa|lento|demorado|demorada|horas",
@@ -95,57 +91,49 @@ PREFERENCES = (
     ),
     Preference(
         "concise", "conciso", "concise|brief|succinct|short answer|to the point|conciso|concisa|breve|sucinto|sucinta|"
-        "direto|direta|"
-        "resumido|resumida|resposta curta|objetivo|objetiva|conciseness|brevity|concisão|clareza e concisão",
+        "direto|direta|resumido|resumida|resposta curta|objetivo|objetiva|conciseness|brevity|concisão|"
+        "clareza e concisão",
         number="length", better=-1, opposite="detailed",
     ),
     Preference(
         "detailed", "detalhado",
         "detailed|in depth|in-depth|comprehensive|thorough|complete|detail|details|completeness|detalhado|detalhada|"
-        "detalhados|"
-        "completo|completa|completos|completas|aprofundado|aprofundada|explicação completa|full",
-        good="detailed|in-depth|comprehensive|thorough|complete|step by step|full|detalhado|completo|completa|passo a "
-        "passo",
+        "detalhados|completo|completa|completos|completas|aprofundado|aprofundada|explicação completa|full",
+        good="detailed|in-depth|comprehensive|thorough|complete|step by step|full|detalhado|completo|completa|"
+        "passo a passo",
         bad="overview|summary|brief|teaser|resumo|resumido|superficial|vague|vago", number="length", better=1,
         opposite="concise",
     ),
     Preference(
         "popular", "popular",
         "popular|popularity|most viewed|most watched|most downloaded|trending|famous|best-selling|best selling|"
-        "bestseller|"
-        "bestsellers|viral|mais visto|mais vistos|mais vistas|mais vendido|mais vendidos|mais baixado|populares|"
-        "popularidade|"
-        "famoso|famosa|famosos|em alta|mais assistidos",
+        "bestseller|bestsellers|viral|mais visto|mais vistos|mais vistas|mais vendido|mais vendidos|mais baixado|"
+        "populares|popularidade|famoso|famosa|famosos|em alta|mais assistidos",
         good="popular|famous|best-selling|bestseller|trending|famoso|famosa|mais vendido|sucesso",
         number="popularity", better=1,
     ),
     Preference(
         "well rated", "bem avaliado",
         "best rated|best-rated|top rated|top-rated|highest rated|well rated|highly rated|good reviews|best reviewed|"
-        "well reviewed|"
-        "good ratings|high rating|high ratings|rating|ratings|quality|high quality|best quality|melhor avaliado|"
-        "melhores avaliados|"
-        "bem avaliado|bem avaliada|bem avaliados|bem avaliadas|mais bem avaliado|mais bem avaliados|melhor avaliação|"
-        "boas avaliações|boa avaliação|boa nota|boas notas|qualidade|alta qualidade|melhores avaliações|best|melhor|"
-        "melhores",
-        good="excellent|best|award|award-winning|top|acclaimed|outstanding|excelente|melhor|premiado|premiada|"
-        "aclamado|ótimo",
+        "well reviewed|good ratings|high rating|high ratings|rating|ratings|quality|high quality|best quality|"
+        "melhor avaliado|melhores avaliados|bem avaliado|bem avaliada|bem avaliados|bem avaliadas|mais bem avaliado|"
+        "mais bem avaliados|melhor avaliação|boas avaliações|boa avaliação|boa nota|boas notas|qualidade|"
+        "alta qualidade|melhores avaliações|best|melhor|melhores",
+        good="excellent|best|award|award-winning|top|acclaimed|outstanding|excelente|melhor|premiado|premiada|aclamado|"
+        "ótimo",
         bad="poor|bad|terrible|disappointing|mediocre|worst|ruim|péssimo|decepcionante|pior|medíocre|fraco",
         number="rating", better=1,
     ),
     Preference(
         "for beginners", "para iniciantes",
-        "beginner|beginners|for beginners|beginner-friendly|beginner friendly|introductory|introduction|basics|from "
-        "scratch|novice|"
-        "newbie|newcomers|iniciante|iniciantes|introdutório|introdução|básico|básica|do zero|principiante|leigos|para "
-        "leigos",
-        good="beginner|beginners|introduction|introductory|intro|basics|basic|getting started|first steps|from "
-        "scratch|for dummies|"
-        "101|fundamentals|no experience|iniciante|iniciantes|introdução|básico|básica|primeiros passos|do zero|"
-        "fundamentos|leigos",
+        "beginner|beginners|for beginners|beginner-friendly|beginner friendly|introductory|introduction|basics|"
+        "from scratch|novice|newbie|newcomers|iniciante|iniciantes|introdutório|introdução|básico|básica|do zero|"
+        "principiante|leigos|para leigos",
+        good="beginner|beginners|introduction|introductory|intro|basics|basic|getting started|first steps|from scratch|"
+        "for dummies|101|fundamentals|no experience|iniciante|iniciantes|introdução|básico|básica|primeiros passos|"
+        "do zero|fundamentos|leigos",
         bad="advanced|expert|experts|experienced|professional|internals|research|phd|avançado|avançada|avançados|"
-        "especialistas|"
-        "experientes|profissional|profissionais|mestrado",
+        "especialistas|experientes|profissional|profissionais|mestrado",
         opposite="advanced",
     ),
     Preference(
@@ -154,16 +142,15 @@ PREFERENCES = (
         "especialistas|experientes",
         good="advanced|expert|experts|internals|in-depth|professional|deep dive|avançado|avançada|especialistas|"
         "profissional|a fundo",
-        bad="beginner|beginners|introduction|basics|getting started|iniciante|iniciantes|introdução|básico|primeiros "
-        "passos",
+        bad="beginner|beginners|introduction|basics|getting started|iniciante|iniciantes|introdução|básico|"
+        "primeiros passos",
         opposite="for beginners",
     ),
     Preference(
         "easy", "fácil", "easy|easier|easiest|simple|simpler|simplest|simplicity|ease of use|fácil|fáceis|facil|"
-        "simples|mais fácil|"
-        "simplicidade|facilidade",
-        good="easy|simple|simply|quick|beginner|effortless|minimal|fácil|fáceis|simples|prático|descomplicado|poucos "
-        "ingredientes",
+        "simples|mais fácil|simplicidade|facilidade",
+        good="easy|simple|simply|quick|beginner|effortless|minimal|fácil|fáceis|simples|prático|descomplicado|"
+        "poucos ingredientes",
         bad="difficult|hard|complex|complicated|challenging|advanced|difícil|complexo|complexa|complicado|avançado|"
         "trabalhoso",
         opposite="advanced",
@@ -179,8 +166,8 @@ PREFERENCES = (
         good="en", number="language"
     ),
     Preference(
-        "open source", "código aberto", "open source|open-source|foss|código aberto|software livre|self-hosted|self "
-        "hosted",
+        "open source", "código aberto", "open source|open-source|foss|código aberto|software livre|self-hosted|"
+        "self hosted",
         good="open source|open-source|mit|apache|gpl|github|gitlab|self-hosted|código aberto|software livre|foss",
         bad="proprietary|closed source|closed-source|commercial|paid|proprietário|fechado|comercial",
     ),
@@ -199,56 +186,47 @@ PREFERENCES = (
     Preference(
         "with sources", "com fontes",
         "cites sources|with sources|sources|references|citations|peer reviewed|peer-reviewed|scientific|academic|"
-        "evidence|"
-        "evidence-based|científico|científica|científicos|acadêmico|acadêmicos|com fontes|cita fontes|fontes|"
-        "referências|evidências|"
-        "revisado por pares|fact-based|factual",
+        "evidence|evidence-based|científico|científica|científicos|acadêmico|acadêmicos|com fontes|cita fontes|fontes|"
+        "referências|evidências|revisado por pares|fact-based|factual",
         good="doi|journal|peer-reviewed|peer reviewed|study|studies|university|pubmed|arxiv|et al|according to|"
-        "research|trial|meta-analysis|"
-        "systematic review|estudo|estudos|revista|universidade|segundo|pesquisa|ensaio|meta-análise|revisão "
-        "sistemática|https|lancet|nature",
+        "research|trial|meta-analysis|systematic review|estudo|estudos|revista|universidade|segundo|pesquisa|ensaio|"
+        "meta-análise|revisão sistemática|https|lancet|nature",
         bad="opinion|blog|rumor|i think|maybe|testimonial|influencer|opinião|acho que|talvez|boato|depoimento",
     ),
     Preference(
         "with examples", "com exemplos",
-        "example|examples|with examples|with code|sample code|code samples|practical|hands-on|exemplo|exemplos|com "
-        "exemplos|com código|"
-        "prático|prática|práticos|mão na massa",
+        "example|examples|with examples|with code|sample code|code samples|practical|hands-on|exemplo|exemplos|"
+        "com exemplos|com código|prático|prática|práticos|mão na massa",
         good="example|examples|for example|e.g|for instance|code|snippet|hands-on|practice|project|projects|exercises|"
-        "exemplo|exemplos|"
-        "por exemplo|código|exercícios|projeto|projetos|na prática|prático",
+        "exemplo|exemplos|por exemplo|código|exercícios|projeto|projetos|na prática|prático",
         bad="theory|theoretical|teoria|teórico|teórica",
     ),
     Preference(
         "for children", "para crianças",
-        "for kids|for children|kids|kid-friendly|family|family-friendly|child-friendly|infantil|infantis|para "
-        "crianças|crianças|família",
-        good="kids|children|child|family|family-friendly|all ages|educational|infantil|crianças|família|livre para "
-        "todos|educativo",
+        "for kids|for children|kids|kid-friendly|family|family-friendly|child-friendly|infantil|infantis|para crianças|"
+        "crianças|família",
+        good="kids|children|child|family|family-friendly|all ages|educational|infantil|crianças|família|"
+        "livre para todos|educativo",
         bad="adults only|adult|violence|violent|gore|horror|explicit|18|nudity|adulto|adultos|violência|violento|"
         "terror|explícito",
     ),
     Preference(
         "polite", "educado",
         "polite|politeness|courteous|friendly|empathetic|empathy|kind|professional tone|respectful|educado|educada|"
-        "gentil|cordial|empático|"
-        "empatia|respeitoso|cordialidade|tom profissional",
+        "gentil|cordial|empático|empatia|respeitoso|cordialidade|tom profissional",
         good="please|thank|thanks|thank you|sorry|apologize|apologies|happy to|glad|understand|appreciate|por favor|"
-        "obrigado|obrigada|"
-        "desculpe|lamentamos|prazer|compreendo|entendo|agradecemos|agradeço",
+        "obrigado|obrigada|desculpe|lamentamos|prazer|compreendo|entendo|agradecemos|agradeço",
         bad="stupid|idiot|dumb|whatever|your problem|your fault|shut up|idiota|burro|problema seu|sua culpa|se vire|"
         "tanto faz",
     ),
     Preference(
-        "safe", "seguro", "safe|safest|safety|secure|security|without risk|low risk|reversible|seguro|segura|"
-        "segurança|baixo risco|reversível",
+        "safe", "seguro", "safe|safest|safety|secure|security|without risk|low risk|reversible|seguro|segura|segurança|"
+        "baixo risco|reversível",
         good="backup|back up|test|tested|verify|rollback|staging|dry run|parameterized|encrypted|hash|validate|"
-        "read-only|safe|secure|"
-        "testado|verificar|homologação|criptografado|validar|parametrizada|seguro|cópia de segurança|cinto|"
-        "certificado|certified",
+        "read-only|safe|secure|testado|verificar|homologação|criptografado|validar|parametrizada|seguro|"
+        "cópia de segurança|cinto|certificado|certified",
         bad="delete|drop|truncate|rm|force|disable|ignore|plaintext|plain text|eval|0777|chmod 777|apagar|deletar|"
-        "forçar|desativar|"
-        "desabilitar|texto puro|ignorar|unsafe|dangerous|perigoso|insecure|inseguro",
+        "forçar|desativar|desabilitar|texto puro|ignorar|unsafe|dangerous|perigoso|insecure|inseguro",
     ),
     Preference(
         "in stock", "em estoque", "in stock|available|available now|availability|em estoque|disponível|disponíveis|"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_pool.providers.builtin.criteria import THE_CANDIDATES, criteria, query_of
+from llm_pool.providers.builtin.criteria import THE_CANDIDATES, conditions_of, criteria, query_of
 from llm_pool.providers.builtin.features import Features, features
 from llm_pool.providers.builtin.inputs import question, strings
 from llm_pool.providers.builtin.numbers import NAMES
 from llm_pool.providers.builtin.preferences import PREFERENCES
-from llm_pool.providers.builtin.text import cut, language, stemmer
+from llm_pool.providers.builtin.text import cut, language, quoted, stemmer
 from llm_pool.providers.builtin.weighing import Weighed, weighed
 from llm_pool.providers.builtin.wording import listing
 
@@ -41,6 +41,7 @@ class Field:
     question: Question
     given: bool  # False: there were none, the text itself stands as "1"
     query: str
+    conditions: str  # what is asked for beside it, in its words
     lang: Language
     stated: Criteria
     features: tuple[Features, ...]
@@ -60,7 +61,9 @@ def read_field(raw: str) -> Field:
     stated = criteria(asked.asked, found, lang, stem)
     results = weighed(found, stated, lang, stem)
     scores = tuple(_score(each, topical=any(one.relevance.covered for one in results)) for each in results)
-    return Field(asked, given, query, lang, stated, tuple(found), tuple(results), scores)
+    beside = conditions_of(asked.asked)
+    conditions = "" if beside in query else beside
+    return Field(asked, given, query, conditions, lang, stated, tuple(found), tuple(results), scores)
 
 
 def _score(each: Weighed, *, topical: bool) -> float:
@@ -76,7 +79,7 @@ def rerank(raw: str) -> dict[str, Any]:
     best = order[:_BEST]
     return {
         "ranking": [ids[place] for place in order],
-        "reasons": {str(ids[place]): _reason(field, place) for place in best},
+        "reasons": {str(ids[place]): _reason(field, place, first=place == best[0]) for place in best},
     }
 
 
@@ -128,8 +131,17 @@ def explained(field: Field, place: int) -> str:
     return "; ".join(parts) or ("nada a distingue" if portuguese else "nothing sets it apart")
 
 
-def _reason(field: Field, place: int) -> str:
-    """A sentence or two: what decided, and of whom it is said."""
-    said = cut(explained(field, place), 200)
-    name = cut(field.features[place].heading, 70)
-    return f"{said[:1].upper()}{said[1:]}" + (f' ("{name}").' if name else ".")
+def asked_for(field: Field, *, query: int, conditions: int) -> str:
+    """What was asked, in parentheses; of the query and of what is asked beside it at most so many characters."""
+    named = ("Pergunta", "critérios") if field.lang == "pt" else ("Question", "criteria")
+    texts = (quoted(field.query, query), quoted(field.conditions, conditions))
+    said = "; ".join(f'{name}: "{text}"' for name, text in zip(named, texts, strict=True) if text)
+    return f"({said[:1].upper()}{said[1:]})" if said else ""
+
+
+def _reason(field: Field, place: int, *, first: bool) -> str:
+    """A sentence or two: what decided, and of whom it is said; of the first also what was asked."""
+    said = cut(explained(field, place), 130 if first else 200)
+    name = cut(field.features[place].heading, 50 if first else 70)
+    asked = asked_for(field, query=40, conditions=40) if first else ""
+    return f"{said[:1].upper()}{said[1:]}" + (f' ("{name}").' if name else ".") + (f" {asked}" if asked else "")

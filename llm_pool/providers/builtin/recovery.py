@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from llm_pool.providers.builtin.inputs import parsed
@@ -35,8 +36,8 @@ _NAMES = ("service", "component", "system", "app", "application", "host", "serve
 # "payments-api", "db01", "nginx": a name of a service has a hyphen or ends in a digit, or stands beside one.
 _SERVICE = re.compile(r"^(?=.{3,40}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)+$|^[a-z]{2,12}[0-9]{1,3}$")
 _KINDS = listed("""
-    service server api job worker database site website app cluster pipeline backup dashboard printer
-    serviço servidor banco cluster rotina aplicativo aplicação impressora painel
+    service server api job worker database site website app cluster pipeline backup dashboard printer serviço servidor
+    banco cluster rotina aplicativo aplicação impressora painel
     """)
 _FEMININE = listed("api rotina aplicação impressora")
 _NO_FIRST = listed("our my your this that new old whole same one broken failing nightly fix restart")
@@ -80,11 +81,16 @@ def _in(both: Both, lang: Language, it: str) -> str:
 
 def told(said: str, phrases: str) -> int:
     """How many of these words and phrases a text (" word word ") has; a longer phrase counts more."""
-    count = 0
-    for phrase in phrases.split("|"):
-        if f" {phrase.removesuffix('*')}{'' if phrase.endswith('*') else ' '}" in said:
-            count += 1 + phrase.count(" ")
-    return count
+    return sum(worth for sought, worth in _sought(phrases) if sought in said)
+
+
+@cache
+def _sought(phrases: str) -> tuple[tuple[str, int], ...]:
+    """What to look for, and how much it counts. Of the package's own tables only, so the cache is bounded."""
+    return tuple(
+        (f" {phrase.removesuffix('*')}{'' if phrase.endswith('*') else ' '}", 1 + phrase.count(" "))
+        for phrase in phrases.split("|")
+    )
 
 
 def _cause(said: str) -> Cause:

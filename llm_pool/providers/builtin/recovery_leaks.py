@@ -20,8 +20,8 @@ NO_EXPOSURE = (
 # What exposes a secret only where no log-in is told to fail: a report quotes errors from logs, too.
 PLACED = (
     "committed|commitada|commitado|commitou|in plain text|em texto puro|in the logs|in logs|in a log|in the log|"
-    "nos logs|no log|publicada|publicado|publicadas|published|posted|postada|postou|no github|on github|"
-    "to github|in slack|no slack"
+    "nos logs|no log|publicada|publicado|publicadas|published|posted|postada|postou|no github|on github|to github|"
+    "in slack|no slack"
 )
 LOG_IN_FAILS = "401|403|invalid|invalid_token|expired|expirad*|inválid*|mismatch|rejected|recusad*|denied|negado"
 LEAKED = Cause(

@@ -43,8 +43,7 @@ _ONCE = ("Do it once; do not repeat it without a new finding.", "Faça uma vez; 
 CAUSES: tuple[Cause, ...] = (
     Cause(
         "corrupt*|corrompid*|checksum|data loss|perda de dados|lost data|dados perdidos|dropped table|deleted|apagad*|"
-        "inconsisten*|"
-        "invalid page|missing rows|overwritten|sobrescrit*|encrypted by|ransom*",
+        "inconsisten*|invalid page|missing rows|overwritten|sobrescrit*|encrypted by|ransom*",
         "critical",
         (
             Step(("Stop all writes to {it} and keep a copy of its present state.",
@@ -64,9 +63,8 @@ CAUSES: tuple[Cause, ...] = (
         ("Data of {it} seems damaged or lost", "Dados de {it} parecem danificados ou perdidos"),
     ),
     Cause(
-        "disk full|no space left|enospc|disk usage|disco cheio|sem espaço|espaço em disco|out of disk|inodes|quota "
-        "exceeded|disk is full|"
-        "disco está cheio|no space|disk at",
+        "disk full|no space left|enospc|disk usage|disco cheio|sem espaço|espaço em disco|out of disk|inodes|"
+        "quota exceeded|disk is full|disco está cheio|no space|disk at",
         "high",
         (
             Step(("Find what fills the disk of {it} (du, largest and newest files first).",
@@ -83,8 +81,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "out of memory|oom*|memory leak|vazamento de memória|sem memória|memória insuficiente|heap space|memoryerror|"
-        "exit code 137|"
-        "cannot allocate|memory limit|estouro de memória|falta de memória|memória esgotad*",
+        "exit code 137|cannot allocate|memory limit|estouro de memória|falta de memória|memória esgotad*",
         "high",
         (
             Step(("Record the memory use of {it} over time and, if possible, a heap profile.",
@@ -120,8 +117,8 @@ CAUSES: tuple[Cause, ...] = (
         "O certificado TLS de {it} não é aceito, muitas vezes por ter expirado"),
     ),
     Cause(
-        "dns|name resolution|could not resolve|nxdomain|enotfound|getaddrinfo|resolução de nomes|servfail|unknown "
-        "host|resolver",
+        "dns|name resolution|could not resolve|nxdomain|enotfound|getaddrinfo|resolução de nomes|servfail|unknown host|"
+        "resolver",
         "high",
         (
             Step(("Ask two resolvers for the name of {it} and compare with what it should be.",
@@ -136,8 +133,8 @@ CAUSES: tuple[Cause, ...] = (
         ("The name of {it} is not resolved", "O nome de {it} não é resolvido"),
     ),
     Cause(
-        "429|rate limit*|rate-limit*|too many requests|limite de requisições|muitas requisições|throttl*|quota|limite "
-        "de taxa|cota",
+        "429|rate limit*|rate-limit*|too many requests|limite de requisições|muitas requisições|throttl*|quota|"
+        "limite de taxa|cota",
         "medium",
         (
             Step(("Slow the calls of {it} down and obey Retry-After.", ("Reduza as chamadas de {it} e obedeça ao "
@@ -155,10 +152,8 @@ CAUSES: tuple[Cause, ...] = (
         ("{it} asks more often than it is allowed to", "{it} chama com mais frequência do que o permitido"),
     ),
     Cause(
-        "401|403|token expired|token has expired|credential expired|password expired|"
-        "unauthorized|forbidden|authentication|permission denied|access denied|"
-        "invalid token|expired token|"
-        "token expirado|login failed|"
+        "401|403|token expired|token has expired|credential expired|password expired|unauthorized|forbidden|"
+        "authentication|permission denied|access denied|invalid token|expired token|token expirado|login failed|"
         "invalid credentials|credenciais|não autorizado|acesso negado|permissão negada|senha incorreta|autenticação|"
         "api key|jwt",
         "medium",
@@ -180,10 +175,8 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "deadlock*|lock wait|lock timeout|database is locked|table lock|bloqueio|replication*|replica lag|replicação|"
-        "réplica|too many connections|"
-        "connection pool|pool exhausted|pool de conexões|slow quer*|consulta lenta|consultas lentas|long-running "
-        "transaction|database|banco de dados|"
-        "postgres*|mysql|mongodb|lag da réplica",
+        "réplica|too many connections|connection pool|pool exhausted|pool de conexões|slow quer*|consulta lenta|"
+        "consultas lentas|long-running transaction|database|banco de dados|postgres*|mysql|mongodb|lag da réplica",
         "high",
         (
             Step(("List the running transactions, locks and replica lag of {it}.",
@@ -205,11 +198,10 @@ CAUSES: tuple[Cause, ...] = (
         "Sessões do banco de {it} esperam umas pelas outras ou por uma réplica"),
     ),
     Cause(
-        "deploy*|release*|rollout|rolled out|roll out|rollback|new version|after update|after upgrade|"
-        "upgrade|migration|implantação|nova "
-        "versão|após atualização|"
-        "depois do deploy|atualização|publicação|migração|crashloop*|canary|versão nova|"
-        "subiu a versão|since version|since the update|desde a versão|desde a atualização",
+        "deploy*|release*|rollout|rolled out|roll out|rollback|new version|after update|after upgrade|upgrade|"
+        "migration|implantação|nova versão|após atualização|depois do deploy|atualização|publicação|migração|"
+        "crashloop*|canary|versão nova|subiu a versão|since version|since the update|desde a versão|"
+        "desde a atualização",
         "high",
         (
             Step(("Stop the roll-out of {it} where it stands and compare old and new instances.",
@@ -243,8 +235,8 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "module not found|modulenotfounderror|importerror|cannot find module|no module named|dependency|dependência|"
-        "dependencia|package|pacote|"
-        "version conflict|conflito de versões|undefined symbol|shared library|command not found|npm err*|pip",
+        "dependencia|package|pacote|version conflict|conflito de versões|undefined symbol|shared library|"
+        "command not found|npm err*|pip",
         "medium",
         (
             Step(("Compare what {it} has installed with its lock file.",
@@ -261,8 +253,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "config*|environment variable|env var|variável de ambiente|yaml|toml|missing key|invalid setting|misconfigur*|"
-        "parse error|configuração|typo|"
-        "invalid value|feature flag",
+        "parse error|configuração|typo|invalid value|feature flag",
         "medium",
         (
             Step(("Compare the configuration of {it} with the last one that worked, and validate it.",
@@ -277,8 +268,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "timeout*|timed out|time out|etimedout|deadline exceeded|tempo esgotado|tempo limite|slow|latency|lento|lenta|"
-        "lentidão|latência|hang*|demora*|"
-        "travad*|congelad*",
+        "lentidão|latência|hang*|demora*|travad*|congelad*",
         "medium",
         (
             Step(("Find out where the time of {it} goes: network, database or itself.",
@@ -298,9 +288,8 @@ CAUSES: tuple[Cause, ...] = (
         general=True,
     ),
     Cause(
-        "connection refused|econnrefused|connection reset|unreachable|network|no route|rede|conexão recusada|sem "
-        "conexão|firewall|port|packet loss|"
-        "offline|conexão|disconnected",
+        "connection refused|econnrefused|connection reset|unreachable|network|no route|rede|conexão recusada|"
+        "sem conexão|firewall|port|packet loss|offline|conexão|disconnected",
         "high",
         (
             Step(("Check whether {it} listens and can be reached, from both sides.",
@@ -316,8 +305,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "500|502|503|504|5xx|internal server error|bad gateway|service unavailable|gateway timeout|erro interno|"
-        "indisponível|fora do ar|is down|"
-        "crash*|panic|segfault|caiu|parou|exception|traceback|down",
+        "indisponível|fora do ar|is down|crash*|panic|segfault|caiu|parou|exception|traceback|down",
         "high",
         (
             Step(("Read the first error in the logs of {it} and see which instances and routes have it.",
@@ -356,20 +344,17 @@ UNKNOWN = Cause(
 
 # What is lost if nobody acts. The first row that has a word decides; "softer" words take one degree away.
 CRITICAL = (
-    "data loss|perda de dados|corrupt*|corrompid*|payment*|pagamento*|checkout|billing|cobrança|all users|todos os "
-    "usuários|total outage|"
-    "completely down|production down|production is down|produção parada|produção fora|fora do ar|breach|vazamento de "
-    "dados|leaked|hacked|invadid*|"
-    "ransom*|all customers|todos os clientes|outage|patient*|hospital|emergency|prod down|lost orders|pedidos perdidos"
+    "data loss|perda de dados|corrupt*|corrompid*|payment*|pagamento*|checkout|billing|cobrança|all users|"
+    "todos os usuários|total outage|completely down|production down|production is down|produção parada|produção fora|"
+    "fora do ar|breach|vazamento de dados|leaked|hacked|invadid*|ransom*|all customers|todos os clientes|outage|"
+    "patient*|hospital|emergency|prod down|lost orders|pedidos perdidos"
 )
 RAISING = (
     "production|produção|prod|customers|clientes|users cannot|usuários não|critical|crítico|crítica|urgent|urgente|"
-    "down|parado|parada|security|revenue|"
-    "receita|orders|pedidos"
+    "down|parado|parada|security|revenue|receita|orders|pedidos"
 )
 SOFTER = (
     "intermittent*|intermitente*|sometimes|às vezes|occasional*|ocasional*|staging|homologação|test environment|"
-    "ambiente de teste|dev|local|"
-    "minor|warning|aviso|one user|um usuário|cosmetic|rarely|raramente|nightly|typo|retry succeeded|development|"
-    "desenvolvimento|my laptop|meu notebook"
+    "ambiente de teste|dev|local|minor|warning|aviso|one user|um usuário|cosmetic|rarely|raramente|nightly|typo|"
+    "retry succeeded|development|desenvolvimento|my laptop|meu notebook"
 )

@@ -1,15 +1,14 @@
 """How much candidates have to do with a query: BM25, and how many of its words each one has.
 
-BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009) by the library bm25s, which is imported at
-the first question and not before: it brings numpy, 28 MB and 100 ms. A word that is missing may be stood in for by a
-synonym or by a word of the same beginning.
+BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009) by the library bm25s. A word that is
+missing may be stood in for by a synonym or by a word of the same beginning.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ _BM25, _COVERED, _PAIRS = 0.45, 0.45, 0.1  # shares of the score: rare words, al
 _STAND_IN = 0.5  # what a synonym counts beside the word itself
 _MINOR = 0.3  # what a word counts that only praises ("best")
 _SAME_BEGINNING = 5  # letters: "fáceis" and "fácil" have no stem in common
+_MOST_ALIKE = 32  # words of one beginning
 _MOST_TERMS = 64  # words of a query: a longer one is a text, whose first words say what it is about
 
 
@@ -41,8 +41,10 @@ def relevance(
     terms = _terms([*topic[:_MOST_TERMS], *minor[:_MOST_TERMS]], lang, stem)
     weights = {each: _MINOR for word in minor[:_MOST_TERMS] for each in stems(word, lang, stem)}
     weights |= {each: 1.0 for word in topic[:_MOST_TERMS] for each in stems(word, lang, stem)}
-    vocabulary = frozenset(each for features in found for each in features.stems)
-    stand_ins = {each: _stand_ins(word, each, vocabulary, lang, stem) for each, word in terms.items()}
+    beginnings: defaultdict[str, set[str]] = defaultdict(set)
+    for each in {each for features in found for each in features.stems}:
+        beginnings[each[:_SAME_BEGINNING]].add(each)
+    stand_ins = {each: _stand_ins(word, each, beginnings, lang, stem) for each, word in terms.items()}
     rarity = _rarity(found, terms, stand_ins)
     bm25 = _bm25(found, weights, stand_ins)
     pairs = [f" {first} {second} " for first, second in itertools.pairwise(topic)][:_MOST_TERMS]
@@ -71,16 +73,15 @@ def _terms(words: Sequence[str], lang: Language, stem: Callable[[str], str]) -> 
 
 
 def _stand_ins(
-    word: str, own: str, vocabulary: frozenset[str], lang: Language, stem: Callable[[str], str]
+    word: str, own: str, beginnings: Mapping[str, set[str]], lang: Language, stem: Callable[[str], str]
 ) -> frozenset[str]:
+    """Of the words of the candidates, by their first letters, those that may stand for this one."""
     near = {each for other in SYNONYMS[lang].get(word, ()) if " " not in other for each in stems(other, lang, stem)}
+    near = {each for each in near if each in beginnings.get(each[:_SAME_BEGINNING], ())}
     if len(own) >= _SAME_BEGINNING:
-        near |= {
-            each
-            for each in vocabulary
-            if abs(len(each) - len(own)) <= _SAME_BEGINNING - 2 and each.startswith(own[:_SAME_BEGINNING])
-        }
-    return frozenset(near - {own}) & vocabulary
+        alike = sorted(beginnings.get(own[:_SAME_BEGINNING], ()))[:_MOST_ALIKE]
+        near |= {each for each in alike if abs(len(each) - len(own)) <= _SAME_BEGINNING - 2}
+    return frozenset(near - {own})
 
 
 def _rarity(
@@ -107,7 +108,9 @@ def _bm25(
     if not groups:
         return [0.0] * len(found)
 
-    index = importlib.import_module("bm25s").BM25()
+    import bm25s  # noqa: PLC0415 - it brings numpy, 28 MB that a server without rankings never needs
+
+    index = bm25s.BM25()
     index.index([list(features.stems.elements()) for features in found], show_progress=False)
     scores = [0.0] * len(found)
     for weight, tokens in groups.items():

@@ -29,8 +29,8 @@ _COPULAS = listed("""
 _OF_SEVERAL = listed("are were look seem stay estão estao parecem seguem continuam estavam")
 _STILL = listed("all still also both perfectly completely tudo todos todas ainda também tambem totalmente")
 _GOOD = listed("""
-    fine ok okay healthy normal good green unaffected unchanged stable working up bem normais saudável saudáveis
-    estável estáveis funcionando inalterado inalterada
+    fine ok okay healthy normal good green unaffected unchanged stable working up bem normais saudável saudáveis estável
+    estáveis funcionando inalterado inalterada
     """)
 _GOOD_ALONE = listed("fine ok okay healthy normal")
 _NEGATIONS = listed("""
@@ -89,10 +89,8 @@ def _called_fine(clause: Sequence[str]) -> int:
 
 def _ruled_out(clause: Sequence[str]) -> int:
     """The place from which on a clause rules something out, its length where it does not (rule 2)."""
-    for place, word in enumerate(clause):
-        rest = clause[place + 1 :]
-        if len(rest) > _MOST_NAMED + 2 or not rest:
-            continue
+    for place in range(max(0, len(clause) - _MOST_NAMED - 3), len(clause) - 1):
+        word, rest = clause[place], clause[place + 1 :]
         is_not = word in _IS_NOT or (word in {"não", "nao"} and rest[0] in {"é", "e", "foi", "são", "há"})
         named = rest[1:] if word in {"não", "nao"} else rest
         if is_not and named and (named[0] in _THE or not _TROUBLE.isdisjoint(named)):

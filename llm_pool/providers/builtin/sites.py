@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from llm_pool.providers.builtin.tables import listed
+from llm_pool.providers.builtin.tables import listed, phrases
 from llm_pool.providers.builtin.text import Language, words
 
 if TYPE_CHECKING:
@@ -58,58 +58,23 @@ weather forecast previsão|weather services|serviços de meteorologia
 used second-hand usado usada usados seminovo|classified ads|classificados
 forum discussion opinions fórum discussão opiniões reddit|forums|fóruns
 """
-_NAMED: Mapping[str, str] = dict(
-    row.split("|")
-    for row in """
-youtube|youtube.com
-vimeo|vimeo.com
-github|github.com
-gitlab|gitlab.com
-reddit|reddit.com
-wikipedia|wikipedia.org
-wikipédia|wikipedia.org
-amazon|amazon.com
-ebay|ebay.com
-etsy|etsy.com
-arxiv|arxiv.org
-pubmed|pubmed.ncbi.nlm.nih.gov
-scielo|scielo.br
-google scholar|scholar.google.com
-stack overflow|stackoverflow.com
-stackoverflow|stackoverflow.com
-hacker news|news.ycombinator.com
-netflix|netflix.com
-spotify|spotify.com
-soundcloud|soundcloud.com
-imdb|imdb.com
-letterboxd|letterboxd.com
-linkedin|linkedin.com
-airbnb|airbnb.com
-booking|booking.com
-tripadvisor|tripadvisor.com
-mercado livre|mercadolivre.com.br
-mercadolivre|mercadolivre.com.br
-magalu|magazineluiza.com.br
-olx|olx.com.br
-globo|globo.com
-uol|uol.com.br
-folha|folha.uol.com.br
-bbc|bbc.com
-coursera|coursera.org
-udemy|udemy.com
-kaggle|kaggle.com
-hugging face|huggingface.co
-pypi|pypi.org
-npm|npmjs.com
-medium|medium.com
-pinterest|pinterest.com
-steam|store.steampowered.com
-goodreads|goodreads.com
-twitch|twitch.tv
-tiktok|tiktok.com
-instagram|instagram.com
-""".strip().splitlines()
-)
+_NAMED: Mapping[str, str] = {
+    **{
+        name: f"{name}.com"
+        for name in phrases("""
+            youtube|vimeo|github|gitlab|reddit|amazon|ebay|etsy|stackoverflow|netflix|spotify|soundcloud|
+            imdb|letterboxd|linkedin|airbnb|booking|tripadvisor|globo|bbc|udemy|kaggle|medium|pinterest|
+            goodreads|tiktok|instagram
+            """)
+    },
+    "wikipedia": "wikipedia.org", "wikipédia": "wikipedia.org", "arxiv": "arxiv.org",
+    "pubmed": "pubmed.ncbi.nlm.nih.gov", "scielo": "scielo.br", "google scholar": "scholar.google.com",
+    "stack overflow": "stackoverflow.com", "hacker news": "news.ycombinator.com",
+    "mercado livre": "mercadolivre.com.br", "mercadolivre": "mercadolivre.com.br", "magalu": "magazineluiza.com.br",
+    "olx": "olx.com.br", "uol": "uol.com.br", "folha": "folha.uol.com.br", "coursera": "coursera.org",
+    "hugging face": "huggingface.co", "pypi": "pypi.org", "npm": "npmjs.com", "steam": "store.steampowered.com",
+    "twitch": "twitch.tv",
+}  # fmt: skip
 _DOMAIN = re.compile(r"(?:[a-z0-9\-]{1,63}\.){1,4}[a-z]{2,18}")
 _TOP_LEVEL = listed("""
     com org net edu gov io dev ai app co br pt uk us de fr es eu it nl ca au in jp info tv me xyz ly shop store blog
@@ -126,10 +91,10 @@ def _table(rows: str) -> tuple[tuple[frozenset[str], str, str], ...]:
 KINDS = _table(_KINDS)
 # Words that name the kind of thing ("recipe", "vídeo") rather than its topic.
 KIND_WORDS = listed("""
-    video videos vídeo vídeos recipe recipes receita receitas tutorial tutorials tutoriais course courses curso
-    cursos paper papers artigo artigos review reviews podcast podcasts documentary documentário book books livro
-    livros guide guia news notícias song songs música músicas movie movies filme filmes article articles photos
-    fotos itinerary roteiro aula aulas dataset datasets library biblioteca jobs vagas
+    video videos vídeo vídeos recipe recipes receita receitas tutorial tutorials tutoriais course courses curso cursos
+    paper papers artigo artigos review reviews podcast podcasts documentary documentário book books livro livros guide
+    guia news notícias song songs música músicas movie movies filme filmes article articles photos fotos itinerary
+    roteiro aula aulas dataset datasets library biblioteca jobs vagas
     """)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from llm_pool.providers.builtin.inputs import parsed
 from llm_pool.providers.builtin.phrases import key_phrases
 from llm_pool.providers.builtin.recovery import told
 from llm_pool.providers.builtin.sites import named_sites
-from llm_pool.providers.builtin.tables import listed
+from llm_pool.providers.builtin.tables import listed, phrases
 from llm_pool.providers.builtin.tactics_rules import (
     ABSENT,
     ALWAYS_CAUTION,
@@ -37,24 +38,11 @@ if TYPE_CHECKING:
 
 _MOST_STEPS, _MOST_CAUTIONS = 8, 6  # as the schema has them
 _TARGET, _WHY, _CAUTION = 200, 300, 300  # characters
-_GOAL = (
-    "goal",
-    "task",
-    "objective",
-    "query",
-    "wish",
-    "want",
-    "objetivo",
-    "tarefa",
-    "meta",
-    "pedido",
-    "text",
-    "texto",
-    "question",
-)
+_GOAL = phrases("goal|task|objective|query|wish|want|objetivo|tarefa|meta|pedido|text|texto|question")
 _SITE = ("site", "url", "website", "domain", "page", "page_url", "página", "endereço", "start_url")
 _SEARCH_BEFORE = 20  # the place of the search among the tactics: after logging in, before filtering
 _DEEP = 4000  # characters of the goal that are read
+_MOST_CLAUSES = 400
 _CLAUSES = re.compile(r"[,;:!?\n()]|[.](?!\w)|\s(?:and|but|e|mas)\s", re.IGNORECASE)
 _SORTING = re.compile(
     r"(?<!\w)(?:(?:sort|sorted|order|ordered|ordenad[oa]s?|ordenar|ordene) )?(?:by|por|pel[oa]) "
@@ -67,11 +55,11 @@ _NAMES = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Ý][^\W\d_]+ [A-ZÀ-Ý][^\W\d_]+
 _PRIVATE = "subscribers|members|private|account|paid articles|assinantes|membros|privado|conta|orders|pedidos"
 _NO_TERMS = listed("""
     site website page pages page's download extract collect list open search login log sign filter sort scroll click
-    compare price prices baixar extrair coletar listar abrir entrar filtrar ordenar página páginas preço preços goal
-    url objetivo download all names bypass captcha paywall around past skip get read contornar burlar latest newest
-    cheapest reais euros dollars sorted sort show only find appears appear stop first
-    appearing aparecer aparece pare send form contact message fill submit enviar formulário contato mensagem preencher
-    requires require never logging collecting access visit go ordenar ordene
+    compare price prices baixar extrair coletar listar abrir entrar filtrar ordenar página páginas preço preços goal url
+    objetivo download all names bypass captcha paywall around past skip get read contornar burlar latest newest cheapest
+    reais euros dollars sorted sort show only find appears appear stop first appearing aparecer aparece pare send form
+    contact message fill submit enviar formulário contato mensagem preencher requires require never logging collecting
+    access visit go ordenar ordene
     """)
 
 
@@ -134,25 +122,29 @@ def _obstacle(text: str) -> _Obstacle:
     """Read clause by clause: "if a captcha appears, stop" is no reason not to begin."""
     there = may = open_only = False
     kept: list[str] = []
-    for piece in _CLAUSES.split(text):
-        clause = f" {' '.join(words(piece))} "
+    for clause in _clauses(text):
         meant = told(clause, OBSTACLES) > 0
         login = told(clause, LOGIN) > 0
         around, absent = told(clause, AROUND) > 0, told(clause, ABSENT) > 0
         soft = told(clause, CONDITIONS) > 0 or clause.startswith(" se ")
+        left = " ".join(words(_OPEN_ONLY.sub(" ", clause)))
         if told(clause, OPEN_ONLY):
             open_only = True
-            for phrase in OPEN_ONLY.split("|"):
-                clause = clause.replace(f" {phrase} ", " ")
         elif (meant or login or around) and (absent or (soft and not around)):
             may = True
             continue
         there = there or meant or around
-        kept.append(clause.strip())
+        kept.append(left)
     said = f" {' . '.join(kept)} "
     if open_only and told(said, f"{LOGIN}|{_PRIVATE}"):  # what is behind a log-in is not reached without one
         there = True
     return _Obstacle(there, may or open_only, said)
+
+
+def _clauses(text: str) -> list[str]:
+    """Clauses that say something, " word word ", as many as are looked at."""
+    spoken = (words(piece) for piece in _CLAUSES.split(text))
+    return [f" {' '.join(clause)} " for clause in itertools.islice(filter(None, spoken), _MOST_CLAUSES)]
 
 
 def _called_for(tactic: Tactic, said: str, names: Mapping[str, str]) -> bool:

@@ -45,8 +45,8 @@ AROUND = (
     "without paying|sem pagar|solve the captcha|resolver o captcha|break the captcha|quebrar o captcha"
 )
 OBSTACLES = (
-    "captcha*|recaptcha|paywall*|blocked|bloqueado|bloqueada|bloqueio|cloudflare|access denied|acesso negado|"
-    "ban|banned|assinantes|subscribers only|subscriber only|members only|só para assinantes|second factor|2fa"
+    "captcha*|recaptcha|paywall*|blocked|bloqueado|bloqueada|bloqueio|cloudflare|access denied|acesso negado|ban|"
+    "banned|assinantes|subscribers only|subscriber only|members only|só para assinantes|second factor|2fa"
 )
 # Said in one clause with an obstacle, these make it one that may come, or one that is not there.
 CONDITIONS = (
@@ -109,14 +109,14 @@ TACTICS: tuple[Tactic, ...] = (
         (("filter", ("date: {period}", "data: {period}"), ("only that period counts", "só esse período conta")),),
     ),
     Tactic(
-        "cheapest|lowest price|lowest fare|price low to high|by price|lowest prices|mais barat*|"
-        "menor preço|menores preços|por preço|pelo preço", 40,
+        "cheapest|lowest price|lowest fare|price low to high|by price|lowest prices|mais barat*|menor preço|"
+        "menores preços|por preço|pelo preço", 40,
         (("sort", ("by price, lowest first", "por preço, menor primeiro"), ("the cheapest come first",
         "os mais baratos vêm primeiro")),),
     ),
     Tactic(
-        "latest|newest|most recent|newest first|by date|by newest|by year|recent|recently|mais recente*|"
-        "mais novo*|últimas|últimos|recente*|por data|por ano|pela data", 41,
+        "latest|newest|most recent|newest first|by date|by newest|by year|recent|recently|mais recente*|mais novo*|"
+        "últimas|últimos|recente*|por data|por ano|pela data", 41,
         (("sort", ("by date, newest first", "por data, mais novos primeiro"), ("the newest come first",
         "os mais novos vêm primeiro")),),
     ),
@@ -128,8 +128,8 @@ TACTICS: tuple[Tactic, ...] = (
         ("the best come first", "os melhores vêm primeiro")),),
     ),
     Tactic(
-        "infinite scroll*|scroll*|feed|timeline|rolagem|rolar|lazy|load more|carregar mais|posts|comments|"
-        "comentários", 50,
+        "infinite scroll*|scroll*|feed|timeline|rolagem|rolar|lazy|load more|carregar mais|posts|comments|comentários",
+        50,
         (("scroll", ("to the end of the list, until nothing new comes, at most 20 times",
         "até o fim da lista, até nada novo vir, no máximo 20 vezes"),
           ("{site} loads more only when scrolled", "{site} só carrega mais ao rolar")),
@@ -141,8 +141,7 @@ TACTICS: tuple[Tactic, ...] = (
     ),
     Tactic(
         "all|every|each|list*|pages|todos|todas|cada|páginas|lista*|listar|catalog*|catálogo|collect|coletar|compare|"
-        "comparar|results|resultados|export|jobs|"
-        "vagas|first|primeir*|pagination|paginação", 60,
+        "comparar|results|resultados|export|jobs|vagas|first|primeir*|pagination|paginação", 60,
         (("paginate", ("the next page, until there is none or it has been seen, at most 20 pages",
         "a próxima página, até não haver outra, no máximo 20 páginas"),
           ("the list goes on there", "a lista continua lá")),),
@@ -154,8 +153,8 @@ TACTICS: tuple[Tactic, ...] = (
         "export*|manual|edital", 70,
         (("click", ("the download link for {terms}", "o link de download de {terms}"), ("it gives the file itself",
         "dá o próprio arquivo")),
-         ("wait", ("until the file is complete, 60 seconds at most", ("até o arquivo completar, no máximo 60 "
-         "segundos")), ("half a file is none", "meio arquivo não serve"))),
+         ("wait", ("until the file is complete, 60 seconds at most", "até o arquivo completar, no máximo 60 segundos"),
+          ("half a file is none", "meio arquivo não serve"))),
         ("Check type and size of a file before it is kept; run nothing.",
         "Confira tipo e tamanho do arquivo antes de guardar; não execute nada."),
     ),
@@ -168,8 +167,8 @@ TACTICS: tuple[Tactic, ...] = (
         "do usuário.")),
     ),
     Tactic(
-        "form*|fill|submit|apply|register|sign up|contact|cadastr*|preencher|formulário|inscrever|inscrição|"
-        "candidatar|enviar|message|mensagem", 81,
+        "form*|fill|submit|apply|register|sign up|contact|cadastr*|preencher|formulário|inscrever|inscrição|candidatar|"
+        "enviar|message|mensagem", 81,
         (("click", ("the form for {terms}", "o formulário de {terms}"), ("the goal is reached through it",
         "o objetivo passa por ele")),
          ("stop", ("before the form is sent", "antes de enviar o formulário"),

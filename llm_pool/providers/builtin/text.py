@@ -1,7 +1,8 @@
-"""The ground that the engine stands on: clean text, words, sentences, language and stems. Pure and linear.
+"""The ground that the engine stands on: clean text, words, sentences, language and stems. Pure.
 
-Theory of operation: only the first `MOST` characters of anything are looked at; every pattern here reads each character
-once, for none has two ways to match the same text; a word is compared by its `stem`, never as written.
+Theory of operation: only the first `MOST` characters of anything are looked at, for the engine holds the interpreter's
+lock and the rest of the pool waits for it meanwhile; the work grows with the length of a text and not with its square;
+a word is compared by its `stem`, never as written.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ import unicodedata
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import Stemmer  # type: ignore[import-not-found]
+import Stemmer
 
 from llm_pool.providers.builtin import synonyms_en, synonyms_pt, words_en, words_pt
+from llm_pool.providers.builtin.tables import phrases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Language: TypeAlias = Literal["en", "pt"]
 
-MOST = 65_536  # characters: some 10,000 words, more than any prompt that is a question; keeps the worst case at 100 ms
+MOST = 16_384  # characters of a question, its candidates included: what `qos.max_prompt_bytes` lets through by default
 LONGEST_WORD = 40  # characters: the longest word of Portuguese has 46, and a longer one is no word but noise
 _MOST_SENTENCES = 600
 _FOR_LANGUAGE = 400  # words: after a page the language is known
@@ -31,10 +33,12 @@ _PARTS = re.compile(r"[.'\u2019\-]")
 _UNPRINTABLE = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ud800-\udfff]"
 )
+# Pieces to compose, an ASCII base with its marks: of one long run of marks the library's sorting takes quadratic time.
+_TO_COMPOSE = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]{1,62}")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]?\s+(?=[^\sa-zà-ÿ])|\n+")
-_MARKS = re.compile(r"^[\s#>*•\-\u2013\u2014=_|`~]+|[\s#*=_|`~]+$")
+_MARKS_BEFORE, _MARKS_AFTER = " \n#>*•-\u2013\u2014=_|`~", " \n#*=_|`~"
 
 STOP = {"en": words_en.STOP | words_en.ASKING, "pt": words_pt.STOP | words_pt.ASKING}
 QUALIFIERS = {"en": words_en.QUALIFIERS, "pt": words_pt.QUALIFIERS}
@@ -42,25 +46,13 @@ SYNONYMS = {"en": synonyms_en.SYNONYMS, "pt": synonyms_pt.SYNONYMS}
 
 _KNOWN_EN = words_en.STOP | words_en.ASKING | words_en.QUALIFIERS | synonyms_en.SYNONYMS.keys()
 _KNOWN_PT = words_pt.STOP | words_pt.ASKING | words_pt.QUALIFIERS | synonyms_pt.SYNONYMS.keys()
+# Single letters that are words of a sentence in one of the languages, and say nothing; "C" and "R" do.
+_SMALL = frozenset("aàáeéioóuy")
+
 _ONLY_EN = frozenset(_KNOWN_EN - _KNOWN_PT)
 _ONLY_PT = frozenset(_KNOWN_PT - _KNOWN_EN)
 _PT_LETTERS = re.compile(r"[ãõçáâàéêíóôú]")
-_PT_ENDINGS = (
-    "ção",
-    "ções",
-    "ão",
-    "dade",
-    "inho",
-    "inha",
-    "mente",
-    "agem",
-    "eiro",
-    "eira",
-    "ando",
-    "endo",
-    "ável",
-    "ível",
-)
+_PT_ENDINGS = phrases("ção|ções|ão|dade|inho|inha|mente|agem|eiro|eira|ando|endo|ável|ível")
 _EN_ENDINGS = ("ing", "tion", "ness", "ly", "ght", "th", "ck", "ee", "oo")
 # Of "-el" and "-il" the vowel goes, for "-eis" is the plural of both. Keys to compare by, not words.
 _PT_INFLECTED = (
@@ -74,7 +66,7 @@ _HINT = 0.4  # of a stop word's certainty: letters and endings are shared with o
 
 def clean(text: str) -> str:
     """The text's beginning in one spelling (NFC), without control characters, with single spaces and line ends."""
-    text = unicodedata.normalize("NFC", text[:MOST])
+    text = _TO_COMPOSE.sub(lambda piece: unicodedata.normalize("NFC", piece[0]), text[:MOST])[:MOST]
     text = _SPACES.sub(" ", _UNPRINTABLE.sub(" ", text.replace("\r", "\n")))
     return _LINES.sub("\n", text).strip()
 
@@ -105,9 +97,9 @@ def language(text: str, *, otherwise: str = "") -> Language:
 
 
 def content(text: str, lang: Language) -> list[str]:
-    """The words that say something: neither stop words nor single letters, numbers included."""
+    """The words that say something: neither stop words nor small letters, numbers included."""
     stop = STOP[lang]
-    return [word for word in words(text) if word not in stop and (len(word) > 1 or word.isdigit() or word > "\u2e80")]
+    return [word for word in words(text) if word not in stop and word not in _SMALL]
 
 
 def stemmer(lang: Language) -> Callable[[str], str]:
@@ -142,11 +134,14 @@ def folded(text: str) -> str:
 
 
 def stems(text: str, lang: Language, stem: Callable[[str], str]) -> list[str]:
-    """The stems of the content words. A joined word counts as its parts, a number as it stands."""
+    """The stems of the content words. A joined word is its parts but for single letters, a number stays whole."""
     stop = STOP[lang]
     found: list[str] = []
     for word in words(text):
-        if word in stop:
+        if word in stop or word in _SMALL:
+            continue
+        if len(word) == 1:
+            found.append(word)
             continue
         parts = [word] if word[0].isdigit() else _PARTS.split(word)
         found.extend(
@@ -158,7 +153,7 @@ def stems(text: str, lang: Language, stem: Callable[[str], str]) -> list[str]:
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a clean text, without the marks of lists and headings."""
     parts = _SENTENCE_END.split(text, maxsplit=_MOST_SENTENCES)[:_MOST_SENTENCES]
-    return [bare for part in parts if (bare := _MARKS.sub("", part))]
+    return [bare for part in parts if (bare := part.lstrip(_MARKS_BEFORE).rstrip(_MARKS_AFTER))]
 
 
 def cut(text: str, limit: int, *, mark: str = "…") -> str:

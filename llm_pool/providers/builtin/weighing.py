@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from llm_pool.providers.builtin.preferences import PLEADING, REFUSING
@@ -121,8 +122,8 @@ def _has(features: Features, parts: frozenset[str]) -> bool:
 
 
 def _distrust(features: Features) -> float:
-    pleads = any(phrase in features.text.lower() for phrase in PLEADING)
-    refuses = any(phrase in features.text.lower() for phrase in REFUSING)
+    text = features.text.lower()
+    pleads, refuses = (any(phrase in text for phrase in phrases) for phrases in (PLEADING, REFUSING))
     return _PLEADING * pleads + _REFUSING * refuses
 
 
@@ -162,18 +163,23 @@ def _joined(number: float | None, said: float | None) -> float | None:
 
 
 def _spoken(features: Features, preference: Preference) -> float | None:
-    good = sum(
-        f" {phrase} " in features.said or (f" {phrase} " in features.words and not _NEGATING.isdisjoint(phrase.split()))
-        for phrase in preference.good.split("|")
-    )
-    bad = sum(
-        f" {phrase} " in features.said or (f" {phrase} " in features.words and not _NEGATING.isdisjoint(phrase.split()))
-        for phrase in preference.bad.split("|")
-        if preference.bad
-    )
+    good, bad = _told(features, preference.good), _told(features, preference.bad)
     if good == bad:
         return None if good == 0 else 0.0
     return (good - bad) / (good + bad)
+
+
+def _told(features: Features, phrases: str) -> int:
+    return sum(
+        phrase in features.said or (negating and phrase in features.words) for phrase, negating in _sought(phrases)
+    )
+
+
+@cache
+def _sought(phrases: str) -> tuple[tuple[str, bool], ...]:
+    """Each phrase as it stands among words, and whether it is itself a denial. Of the package's own tables only."""
+    each = [phrase.split() for phrase in phrases.split("|") if phrase]
+    return tuple((f" {' '.join(words)} ", not _NEGATING.isdisjoint(words)) for words in each)
 
 
 def _figures(features: Features) -> float:

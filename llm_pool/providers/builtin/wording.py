@@ -54,10 +54,9 @@ def compared(limit: Limit, value: float, lang: Language, *, kept: bool) -> str:
             measured = f"{limit.name} {measured}"
     else:
         measured = f"{named(limit.name, lang)} {plain(value)}"
-    stated = limit.said or _edges(limit)
     if lang == "pt":
-        return f'{measured} {"cumpre" if kept else "não cumpre"} "{stated}"'
-    return f"{measured} is {_said_after_is(stated, kept=kept)}"
+        return f'{measured} {"cumpre" if kept else "não cumpre"} "{limit.said}"'
+    return f"{measured} is {_said_after_is(limit.said, kept=kept)}"
 
 
 def _said_after_is(stated: str, *, kept: bool) -> str:
@@ -65,14 +64,6 @@ def _said_after_is(stated: str, *, kept: bool) -> str:
     if stated.lower().startswith(("no ", "not ", "never ", "must ", "max", "min")):
         return f'{"within" if kept else "against"} "{stated}"'
     return stated if kept else f"not {stated}"
-
-
-def _edges(limit: Limit) -> str:
-    if math.isinf(limit.low):
-        return f"at most {plain(limit.high)}"
-    if math.isinf(limit.high):
-        return f"at least {plain(limit.low)}"
-    return f"{plain(limit.low)} to {plain(limit.high)}"
 
 
 def listing(words: Sequence[str], lang: Language, *, joint: tuple[str, str] = ("and", "e")) -> str:

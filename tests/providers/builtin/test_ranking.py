@@ -131,6 +131,46 @@ def test_an_answer_need_not_repeat_the_question() -> None:
     assert judged("Write a reply to a customer whose order is late", ["polite", "mentions a refund"], *replies) == "B"
 
 
+@pytest.mark.parametrize(
+    ("query", "others", "best"),
+    [
+        ("q", ("a b",), "q c"),
+        ("C tutorial", ("tutorial", "R tutorial"), "C tutorial, short"),
+        ("programar em R", ("programar em C",), "programar em R, com exemplos"),
+        ("plan b", ("plan", "plan a"), "plan b"),
+        ("vitamin d", ("vitamin c",), "vitamin d"),
+        ("7 wonders", ("wonders", "8 wonders"), "7 wonders"),
+    ],
+)
+def test_a_single_letter_or_digit_is_a_word(query: str, others: tuple[str, ...], best: str) -> None:
+    texts = [{"id": text, "text": text} for text in (*others, best)]
+    assert ranked(query, "", *texts)[0] == best
+    assert judged(query, "", *texts) == best
+
+
+def test_a_letter_that_is_a_small_word_or_names_a_candidate_is_no_word_of_the_query() -> None:
+    texts = ({"id": "A", "text": "a text with very many words for what it says"}, {"id": "B", "text": "y e o text"})
+    assert judged("Which is better, A or B?", "concise", *texts) == "B"
+    assert judged("casa e jardim", "", {"id": 1, "text": "e e e o y"}, {"id": 2, "text": "casa"}) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "echo", "answer"),
+    [
+        (
+            "how to remove rust from a bicycle chain",
+            "Buy a new bicycle. Chains are boring.",
+            "Soak the chain in white vinegar for 30 minutes, scrub it with a stiff brush, rinse, dry and oil it.",
+        ),
+        ("How do I boil an egg?", "An egg is an egg, boil it.", "Put the egg into boiling water for seven minutes."),
+        ("Por que o pão cresce?", "O pão cresce porque cresce.", "O fermento solta gás, que faz o pão crescer."),
+    ],
+)
+def test_who_repeats_the_question_explains_nothing(question: str, echo: str, answer: str) -> None:
+    assert judged(question, "", {"id": 1, "text": echo}, {"id": 2, "text": answer}) == 2
+    assert judged(question, "", {"id": 2, "text": answer}, {"id": 1, "text": echo}) == 2
+
+
 def test_a_field_that_says_no_keeps_an_exclusion() -> None:
     apps = ({"id": "a", "text": "notes app", "ads": True}, {"id": "b", "text": "notes app", "ads": False})
     assert judged("notes app", "no ads", *apps) == "b"

@@ -151,12 +151,37 @@ def test_reasons_are_plain_sentences_in_the_language_of_the_question() -> None:
     english = asked("rerank_candidates", {"query": "jazz for working", "criteria": criteria, "candidates": albums})
     assert english["reasons"] == {
         "b": "Matches jazz and working; 92 minutes is longer than 30 minutes; mentions instrumental "
-        '("Instrumental jazz for working").',
+        '("Instrumental jazz for working"). '
+        '(Question: "jazz for working"; criteria: "instrumental, longer than 30 minutes")',
         "a": 'Matches jazz, nothing on working; 12 minutes is not longer than 30 minutes ("Jazz vocals").',
     }
     discos = [{"id": 1, "titulo": "Jazz calmo", "minutos": 120}, {"id": 2, "titulo": "Jazz", "minutos": 30}]
     portuguese = asked("rerank_candidates", {"query": "jazz calmo", "criteria": "mais de 1 hora", "candidates": discos})
-    assert portuguese["reasons"]["1"] == 'Contém jazz e calmo; 2 horas cumpre "mais de 1 hora" ("Jazz calmo").'
+    assert portuguese["reasons"]["1"] == (
+        'Contém jazz e calmo; 2 horas cumpre "mais de 1 hora" ("Jazz calmo"). '
+        '(Pergunta: "jazz calmo"; critérios: "mais de 1 hora")'
+    )
+
+
+def test_other_criteria_are_another_question_even_where_no_candidate_meets_any() -> None:
+    for task in ("judge", "rerank_candidates"):
+        rooms = {"query": "room", "candidates": ["table", "chair"]}
+        quiet, cheap = (asked(task, {**rooms, "criteria": each}) for each in ("quiet", {"max_price": 9}))
+        assert quiet != cheap
+        assert '(Question: "room"; criteria: "quiet")' in str(quiet)
+        assert '(Question: "room"; criteria: "max_price: 9")' in str(cheap)
+
+
+def test_the_longest_reasons_and_notes_fit_their_schemas() -> None:
+    """`asked` validates each; in both languages everything that is quoted is as long as it may be."""
+    for words, unwanted in (("red tent that holds against much wind ", "without "), ("barraca que não molha ", "sem ")):
+        long = words * 30
+        candidates = [{"id": place, "title": long, "price": place} for place in (1, 2)]
+        for criteria in (long, {"price": f"under 3, {long}"}, unwanted + long):
+            for task in ("judge", "rerank_candidates"):
+                asked(task, {"query": long, "criteria": criteria, "candidates": candidates})
+        asked("expand_queries", f"{long} {unwanted}{', '.join(['incompreensibilidades'] * 9)}")
+        asked("expand_queries", {"query": long, "exclude": [f"incompreensibilidade{number}" for number in range(9)]})
 
 
 def test_no_answer_shows_a_checksum() -> None:
