@@ -81,4 +81,4 @@ if [ -n "$failed" ]; then
     printf 'not fetched:%s\n' "$failed" >&2
     exit 1
 fi
-printf 'all models are there; next: llm-pool serve\n'
+printf 'all models are there. A pool that is running finds them by itself; else start it: ./scripts/start\n'

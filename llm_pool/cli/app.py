@@ -40,6 +40,7 @@ Model = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Who answers, such as ollama/phi3:mini; else the pool.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", metavar="N", min=1, help="How long an answer may be.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say who answered even where no terminal reads it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors beside the answer.")]
 
@@ -91,6 +92,13 @@ def run(arguments: Sequence[str] | None) -> int:
         return codes.REFUSED
 
 
+def _tasks(incomplete: str) -> list[str]:
+    """For the shell: the tasks that are always there."""
+    from llm_pool.config.prompts import BUILT_IN
+
+    return [task for task in BUILT_IN if task.startswith(incomplete)]
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"llm-pool {__version__}")
@@ -139,7 +147,10 @@ def serve(config: Config = None, env_file: EnvFile = None) -> Work:
     )
 )
 def infer(  # noqa: PLR0917 - typer calls by keyword
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What kind of question it is: chat, judge, ...")],
+    task: Annotated[
+        str,
+        typer.Argument(metavar="TASK", help="What kind of question it is: chat, judge, ...", autocompletion=_tasks),
+    ],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The question; - reads it from standard input.")],
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
     as_json: Annotated[
@@ -149,9 +160,7 @@ def infer(  # noqa: PLR0917 - typer calls by keyword
     strategy: Annotated[
         str | None, typer.Option("--strategy", metavar="NAME", help="How the answer is found, such as fastest.")
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="How long the answer may be.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", metavar="T", min=0, max=2, help="0: steady, 2: wild.")
     ] = None,
@@ -193,6 +202,7 @@ def chat(  # noqa: PLR0917 - typer calls by keyword
     system: Annotated[
         str | None, typer.Option("--system", metavar="TEXT", help="What the models are told before all else.")
     ] = None,
+    max_tokens: MaxTokens = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
     url: Url = _URL,
@@ -205,7 +215,8 @@ def chat(  # noqa: PLR0917 - typer calls by keyword
     from llm_pool.cli.chat import Chat
     from llm_pool.cli.output import Screen
 
-    return Chat(url, Screen(verbose=verbose, quiet=quiet), task=task, model=model, system=system).run
+    screen = Screen(verbose=verbose, quiet=quiet)
+    return Chat(url, screen, task=task, model=model, system=system, max_tokens=max_tokens).run
 
 
 @models_app.command("list", **_settings("llm-pool models list", "llm-pool models list --json"))
@@ -262,7 +273,8 @@ def check_config(
 ) -> Work:
     """Check a configuration and show what it means.
 
-    Prints every value with its origin, and what is not active yet. Exits with 2 where serve would refuse it.
+    Prints every value with its origin, and what is not active yet. Exits with 2 where serve would refuse it; only the
+    ports and the log file are not tried.
     """
     from llm_pool.cli.config import check
 
@@ -273,7 +285,7 @@ def check_config(
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write.")] = Path("llm-pool.toml"),
     prompts: Annotated[
-        bool, typer.Option("--prompts", help="Also the default prompts, into a folder beside it.")
+        bool, typer.Option("--prompts", help="Also those default prompts that the folder beside it lacks.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> Work:

@@ -33,11 +33,21 @@ space is a question even where a slash follows."""
 
 
 class Chat:
-    def __init__(self, url: str, screen: Screen, *, task: str, model: str | None, system: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        screen: Screen,
+        *,
+        task: str,
+        model: str | None = None,
+        system: str | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
         self._url = url
         self._screen = screen
         self._task = task
         self._model = model
+        self._max_tokens = max_tokens
         self._beginning = [{"role": "system", "content": system}] if system else []
         self._said: list[dict[str, str]] = []  # the conversation so far, without the system message
 
@@ -92,7 +102,7 @@ class Chat:
         messages = [*self._beginning, *self._said, asked]
         async with (
             Waiting(client, self._screen, task=self._task, model=self._model) as waiting,
-            client.stream(task=self._task, model=self._model, messages=messages) as events,
+            client.stream(task=self._task, model=self._model, messages=messages, max_tokens=self._max_tokens) as events,
         ):
             answer = await spoken(events, waiting, self._screen, said)
         self._screen.about(answer)

@@ -18,7 +18,7 @@ from llm_pool.core.errors import StartRefused
 from llm_pool.serve import refuse_unsafe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 PROMPTS = "prompts"  # the folder beside a configuration; in a wheel it lies in the package, in a checkout beside it
 
@@ -39,29 +39,37 @@ def check(path: Path | None, env_file: Path | None) -> int:
 
 
 def init(path: Path, *, prompts: bool, force: bool) -> int:
-    """Write the annotated default, and the default prompts beside it: all of them, or nothing where one is there."""
-    folder = path.parent / PROMPTS
-    copies = {path: _first(PACKAGED)}
+    """Write the annotated default, and those default prompts that are not beside it yet."""
+    wanted = {path: _first(PACKAGED)}
     if prompts:
         source = _first(default.with_name(PROMPTS) for default in PACKAGED)
-        copies |= {folder / prompt.name: prompt for prompt in sorted(source.glob("*.md"))}
+        wanted |= {path.parent / PROMPTS / prompt.name: prompt for prompt in sorted(source.glob("*.md"))}
+    target = path
     try:
-        _refuse_unless_free(copies, force=force)
-        if prompts:
-            folder.mkdir(exist_ok=True)
+        copies = wanted if force else _lacking(wanted)
         for target, source in copies.items():
+            if target.parent != path.parent:
+                target.parent.mkdir(exist_ok=True)
             _copied(source, target)
+            print(f"wrote {target}")
     except StartRefused as error:
         print(f"llm-pool: {error}", file=sys.stderr)
         return codes.REFUSED
     except OSError as error:
-        print(f"llm-pool: {error.filename or path}: {(error.strerror or '').lower()}", file=sys.stderr)
+        print(f"llm-pool: {target}: {(error.strerror or '').lower()}", file=sys.stderr)
         return codes.REFUSED
-    print(f"wrote {path}" + (f", and {len(copies) - 1} prompts into {folder}" if prompts else ""))
     named = "" if path.absolute() == Path(FILE).absolute() else f" --config {shlex.quote(str(path))}"
     print("next: name your models in its [[providers]] tables, then")
     print(f"  llm-pool check-config{named}\n  llm-pool models pull{named}\n  llm-pool serve{named}")
     return codes.OK
+
+
+def _lacking(wanted: Mapping[Path, Path]) -> Mapping[Path, Path]:
+    """What is not there yet. Raises StartRefused where nothing is lacking."""
+    copies = {target: source for target, source in wanted.items() if not os.path.lexists(target)}
+    if not copies:
+        raise StartRefused(f"{next(iter(wanted))}: is there already; --force overwrites it")
+    return copies
 
 
 def _first(candidates: Iterable[Path]) -> Path:
@@ -69,14 +77,6 @@ def _first(candidates: Iterable[Path]) -> Path:
         if candidate.exists():
             return candidate
     raise AssertionError("the package comes with its default configuration and prompts")
-
-
-def _refuse_unless_free(targets: Iterable[Path], *, force: bool) -> None:
-    for target in targets:
-        if target.is_dir():
-            raise StartRefused(f"{target}: is a folder")
-        if not force and os.path.lexists(target):
-            raise StartRefused(f"{target}: is there already; --force overwrites it")
 
 
 def _copied(source: Path, target: Path) -> None:

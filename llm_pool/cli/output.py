@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llm_pool.cli import codes
+from llm_pool.core.outcome import OK
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,10 +45,10 @@ class Screen:
 
     @cached_property
     def err(self) -> Console:
-        """Standard error, by rich: it knows NO_COLOR and TERM=dumb. Lines are left to the terminal to break."""
+        """Standard error, by rich: it knows NO_COLOR and TERM=dumb, and breaks lines between words."""
         from rich.console import Console  # noqa: PLC0415 - only where something is said
 
-        return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @property
     def animated(self) -> bool:
@@ -93,9 +94,11 @@ class Screen:
         if error.status in REFUSING:
             self.fail(error.message)
             return codes.REFUSED
-        request = f", request {error.request_id}" if error.request_id else ""
+        told = [error.code, *(f"{name}: {what}" for name, what in error.details.items())]
+        if error.request_id:
+            told.append(f"request {error.request_id}")
         hint = f"try again in {error.retry_after:g} s" if error.retry_after is not None else ""
-        self.fail(f"{error.message} ({error.code}{request})", hint)
+        self.fail(f"{error.message} ({', '.join(told)})", hint)
         return codes.FAILED
 
     def about(self, answer: Answer) -> None:
@@ -103,16 +106,20 @@ class Screen:
         told = [answer.winner_model, f"{answer.duration_ms / 1000:.1f} s", _tokens(answer)]
         if answer.from_cache:
             told.append("from the cache")
-        if answer.finish_reason == "length":
-            told.append("cut off: --max-tokens allows more")
-        elif answer.finish_reason not in {"stop", ""}:
+        if answer.finish_reason not in {"stop", "length", ""}:
             told.append(f"ended by {answer.finish_reason}")
         self.note(", ".join(told))
+        if answer.finish_reason == "length":
+            self.warn("cut off: --max-tokens allows more")
         decision = answer.decision
         if decision.degraded:
+            failed = [
+                f"{voice.provider}: {voice.why or voice.outcome}" for voice in decision.voices if voice.outcome != OK
+            ]
             self.warn(
-                f"degraded: no model of the pool's own could answer, the fallback {answer.winner_model} did"
-                f" (why: {decision.why or 'not told'}); see: llm-pool models list"
+                f"degraded: answered by {answer.winner_model}, for no other could ("
+                + ("; ".join(failed) or "see: llm-pool models list")
+                + ")"
             )
         elif decision.why:
             self.note(decision.why)
@@ -123,7 +130,7 @@ class Screen:
         line = clean(text).replace("\n", " ")
         sys.stdout.flush()
         if self.err_terminal:
-            self.err.print(line, style=style or None)
+            self.err.print(line, style=style or None, overflow="fold")
         else:
             print(line, file=sys.stderr, flush=True)
 

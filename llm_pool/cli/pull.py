@@ -107,7 +107,7 @@ def _pull_all(server: Server, names: Sequence[str], screen: Screen) -> int:
     )
     try:
         with client:
-            wanted = names or _missing(client, server, screen)
+            wanted = [name.removeprefix("ollama/") for name in names] or _missing(client, server, screen)
             for name in wanted:
                 _pull(client, name, screen)
     except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout):

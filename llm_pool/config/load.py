@@ -122,8 +122,8 @@ def _refuse_schemas(settings: Settings, sources: Sources) -> None:
         try:
             spec_of(table.answer or {})
         except NoSchema as error:
-            where = sources.where(("tasks", task, "schema", *error.at))
-            raise ConfigError(f"{where}: tasks.{task}.schema: {error}") from None
+            at = ("tasks", task, "schema", *error.at)
+            raise ConfigError(f"{sources.where(at)}: {sources.dotted(at)}: {error}") from None
 
 
 def _called(file: Path, home: Path) -> str:

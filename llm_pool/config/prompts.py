@@ -110,6 +110,9 @@ def _split(text: str, name: str) -> tuple[str, str]:
     if first == "---":
         raise ConfigError(f"{name}:1: front matter is TOML here, between two lines of {FENCE}")
     if first != FENCE:
+        if late := re.search(rf"^{re.escape(FENCE)}[ \t]*$", text, re.MULTILINE):
+            line = text.count("\n", 0, late.start()) + 1
+            raise ConfigError(f"{name}:{line}: front matter begins with a {FENCE} in the first line, not here")
         return "", text
     end = re.search(rf"^{re.escape(FENCE)}[ \t]*$", text[len(FENCE) :], re.MULTILINE)
     if end is None:
@@ -149,7 +152,8 @@ def _spec(head: Head, front: str, name: str) -> Spec | None:
     try:
         spec = spec_of(head.answer)
     except NoSchema as error:
-        raise ConfigError(f"{name}:{lines(front).of(('schema', *error.at))}: schema: {error}") from None
+        at = ("schema", *error.at)
+        raise ConfigError(f"{name}:{lines(front).of(at)}: {'.'.join(map(str, at))}: {error}") from None
     for key, value in (("each", head.ids.each), ("one", head.ids.one)):
         if value is not None and value not in head.answer.get("properties", {}):
             where = f"{name}:{lines(front).of(('ids', key))}"

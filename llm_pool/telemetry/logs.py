@@ -190,7 +190,7 @@ def configure(settings: Telemetry) -> None:
     root.addHandler(handler)
     root.setLevel(settings.log_level.upper())
     # They speak of every connection; what matters of it we say ourselves.
-    for chatty in ("asyncio", "aiohttp.access", "aiohttp.server", "grpc", "watchfiles", "bm25s"):
+    for chatty in ("asyncio", "aiohttp.access", "aiohttp.server", "grpc"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # No line shows the place in the source or the thread, and finding them costs a third of the call.
     logging._srcfile = None  # noqa: SLF001 - the documented switch (logging, "Optimization")

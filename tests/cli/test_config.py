@@ -43,13 +43,18 @@ def test_without_a_name_it_writes_here_with_the_prompts(tmp_path: Path) -> None:
 
 
 def test_it_overwrites_nothing_unless_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither a file nor a prompt, and then it writes nothing at all. A link stays a link."""
+    """Neither a file nor a prompt; it adds what is not there. A link stays a link."""
     path, target = tmp_path / "llm-pool.toml", tmp_path / "real.toml"
-    (tmp_path / "prompts").mkdir()
-    (tmp_path / "prompts" / "chat.md").write_text("mine")
+    mine = tmp_path / "prompts" / "chat.md"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert main(["init", str(path)]) == 0
+    path.write_text("mine")
+    assert main(["init", str(path), "--prompts"]) == 0
+    assert (path.read_text(), mine.read_text(), len(list(mine.parent.iterdir()))) == ("mine", "mine", 7)
     assert main(["init", str(path), "--prompts"]) == 2
-    assert "chat.md: is there already; --force overwrites it" in capsys.readouterr().err
-    assert not path.exists()
+    assert "llm-pool.toml: is there already; --force overwrites it" in capsys.readouterr().err
+    path.unlink()
     target.write_text("mine")
     target.chmod(0o600)
     path.symlink_to(target)
@@ -64,8 +69,10 @@ def test_where_it_cannot_write_it_says_so(tmp_path: Path, capsys: pytest.Capture
     assert main(["init", str(tmp_path)]) == 2
     assert main(["init", str(tmp_path / "none" / "x.toml")]) == 2
     folder, missing = capsys.readouterr().err.splitlines()
-    assert folder == f"llm-pool: {tmp_path}: is a folder"
-    assert missing.endswith("no such file or directory")
+    assert folder == f"llm-pool: {tmp_path}: is there already; --force overwrites it"
+    assert missing == f"llm-pool: {tmp_path / 'none' / 'x.toml'}: no such file or directory"
+    assert main(["init", str(tmp_path), "--force"]) == 2
+    assert capsys.readouterr().err == f"llm-pool: {tmp_path}: is a directory\n"
 
 
 def test_check_config_reads_an_env_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ def test_only_the_answer_is_on_standard_output(url: str, capsys: pytest.CaptureF
     assert here(url, capsys, "infer", "chat", "hi", "--stream") == (0, ANSWER, "")
     code, out, err = here(url, capsys, "infer", "chat", "hi", "--verbose", "--max-tokens", "2")
     assert (code, out) == (0, "One two \n")
-    assert err == "sim/m, 0.0 s, 2 tokens, cut off: --max-tokens allows more\n"
+    assert err == "sim/m, 0.0 s, 2 tokens\ncut off: --max-tokens allows more\n"
 
 
 def test_everything_about_it_as_json(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +114,7 @@ def test_an_answer_of_the_fallback_tier_says_so_and_strict_refuses_it(
     """Also where no terminal reads it; --quiet is quiet."""
     code, out, err = here(url, capsys, "infer", "spare", "x")
     assert (code, out) == (0, "Only me.\n")
-    assert err.startswith("degraded: no model of the pool's own could answer, the fallback sim/last did")
+    assert err.startswith("degraded: answered by sim/last, for no other could (")
     for form in ([], ["--json"], ["--stream"], ["--stream", "--json"]):
         code, out, err = here(url, capsys, "infer", "spare", "x", "--strict", "--quiet", *form)
         assert (code, err) == (4, "")

@@ -59,7 +59,7 @@ def test_ctrl_c_while_the_server_is_being_imported_leaves_no_traceback() -> None
         with served(QUICK) as up:
             time.sleep(delay)
             up.send(signal.SIGINT)
-            assert up.code() in {0, 130}
+            assert up.code() in {0, 130, -signal.SIGINT}  # the last: before Python itself listens to it
         assert "Traceback" not in "\n".join(up.err)
 
 

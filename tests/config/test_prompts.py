@@ -65,13 +65,19 @@ def test_front_matter_and_system_message() -> None:
     assert prompt.spec.problem({}) == '"winner" is a required property'
 
 
+@pytest.mark.parametrize("before", ["\n", "# prompts/mine.md\n"])
+def test_front_matter_that_does_not_begin_the_file_is_not_taken_for_words(before: str) -> None:
+    """As system message it would do nothing but harm, and nobody would see why."""
+    with pytest.raises(ConfigError, match=r"p\.md:2: front matter begins with a \+\+\+ in the first line, not here"):
+        parsed(f"{before}+++\nmax_tokens = 1\n+++\n".encode(), "p.md")
+
+
 @pytest.mark.parametrize(
     ("content", "system"),
     [
         ("", ""),
         (" \n ", ""),
         ("You answer.\n", "You answer."),
-        ("\n+++\nmax_tokens = 1\n+++\n", "+++\nmax_tokens = 1\n+++"),
         ("# Heading\n---\ntext", "# Heading\n---\ntext"),
         ("++++\nx", "++++\nx"),
         ("+++ not a fence\nx", "+++ not a fence\nx"),
@@ -137,10 +143,10 @@ def test_any_bytes_are_a_prompt_or_an_error_of_ours(content: bytes) -> None:
         ("schema = 'object'", "2: schema: input should be a valid dictionary"),
         ("[ids]\none = ''", "3: ids.one: string should have at least 1 character"),
         ("[ids]\none = 'a'", "2: ids: there is no schema whose keys these could be"),
-        ("\n[schema]\ntype = 'objekt'", "4: schema: is no JSON Schema: "),
+        ("\n[schema]\ntype = 'objekt'", "4: schema.type: is no JSON Schema: "),
         ("[schema]\nconst = 2020-01-02", "2: schema: holds a value that JSON cannot express"),
         ("[schema]\n'$ref' = 'https://example.org/s'", "2: schema: is no JSON Schema: "),
-        ("[schema]\nproperties = 3\n[ids]\none = 'a'", "3: schema: is no JSON Schema: "),
+        ("[schema]\nproperties = 3\n[ids]\none = 'a'", "3: schema.properties: is no JSON Schema: "),
         ("[schema.properties.a]\n[ids]\none = 'b'", '4: ids.one: the schema has no property "b"'),
         ("[schema]\n[ids]\n\neach = 'b'", '5: ids.each: the schema has no property "b"'),
         ("a = ", "2: front matter is not TOML: "),

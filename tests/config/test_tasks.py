@@ -223,7 +223,7 @@ def test_every_key_has_its_origin_and_the_report_shows_what_is_set(tmp_path: Pat
         ("[tasks.x]\nstrategy = 'juge'\n", '2: tasks.x.strategy: unknown strategy "juge"; did you mean "judge"?'),
         ("[tasks.x]\nprompt = 'none.md'\n", "2: tasks.x.prompt: none.md: no such file"),
         ("[tasks.x]\nprompt = '.'\n", "2: tasks.x.prompt: .: no such file"),
-        ("[tasks.x]\n[tasks.x.schema]\ntype = 'objekt'\n", "3: tasks.x.schema: is no JSON Schema: "),
+        ("[tasks.x]\n[tasks.x.schema]\ntype = 'objekt'\n", "3: tasks.x.schema.type: is no JSON Schema: "),
         ("[tasks.x]\n\nschema.const = 2020-01-02\n", "3: tasks.x.schema: holds a value that JSON cannot express"),
         ("[tasks.x.schema]\n'$ref' = 'http://127.0.0.1:9/s'\n", "1: tasks.x.schema: is no JSON Schema: "),
         (

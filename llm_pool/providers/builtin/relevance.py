@@ -7,6 +7,7 @@ missing may be stood in for by a synonym or by a word of the same beginning.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ def _bm25(
 
     import bm25s  # noqa: PLC0415 - it brings numpy, 28 MB that a server without rankings never needs
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # importing it makes it tell of every index
     index = bm25s.BM25()
     index.index([list(features.stems.elements()) for features in found], show_progress=False)
     scores = [0.0] * len(found)

@@ -134,6 +134,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("shape", "task"), SHAPES, ids=lambda each: each if isinstance(each, str) else each.__name__)
 def test_twice_the_text_takes_about_twice_the_time(shape: Callable[[str], str], task: str) -> None:
     seconds(task, "red tent")  # loads what is loaded once
