@@ -84,7 +84,7 @@ _NO_EXCLUSION: Mapping[Language, frozenset[str]] = {
 }
 _FILLERS: Mapping[Language, frozenset[str]] = {
     "en": listed("""
-        a an any the too very so overly really from in is are be being been with have has having contain contains
+        a an any the too very so overly really from in on is are be being been with have has having contain contains
         containing include includes including require requires requiring need needs needing use uses using want like
         offer offers offering accept accepts accepting allow allows allowing provide provides provided support supports
         of about all to some much many its just lots lot kind kinds

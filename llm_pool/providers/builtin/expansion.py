@@ -86,9 +86,10 @@ def expand_queries(raw: str) -> dict[str, Any]:
 def _read(given: Input, whole: str) -> _Wish:
     lang = language(whole)
     hosts = [clean(text) for name in ("site", "sites", "domain", "domains") for text in strings(given.fields.get(name))]
-    sites = named_sites("\n".join([whole, *hosts]))
     wish = divided(whole, lang)
     beside, unwanted = _beside_the_wish(given.fields, lang)
+    avoided = named_sites("\n".join([*wish.excluded, *unwanted]))
+    sites = [site for site in named_sites("\n".join([whole, *hosts])) if site not in avoided]
     text, limits = _without_limits(hyphenated(wish.kept))
     more: list[str] = []
     for said in beside:

@@ -64,7 +64,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "disk full|no space left|enospc|disk usage|disco cheio|sem espaço|espaço em disco|out of disk|inodes|"
-        "quota exceeded|disk is full|disco está cheio|no space|disk at",
+        "quota exceeded|disk is full|is full|está cheio|está cheia|no space|disk at|disk of|disco do|disco da",
         "high",
         (
             Step(("Find what fills the disk of {it} (du, largest and newest files first).",

@@ -123,6 +123,14 @@ def test_a_version_named_with_a_time_is_rolled_back(report: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "report", ["The disk of mail-2 is full and search answers 503", "O disco do web-1 está cheio, 502"]
+)
+def test_how_a_failure_shows_is_not_its_cause(report: str) -> None:
+    steps = str(asked("recovery_plan", report)["steps"])
+    assert "disk" in steps or "disco" in steps
+
+
+@pytest.mark.parametrize(
     "report",
     [
         "A private key was pushed to a public repository",

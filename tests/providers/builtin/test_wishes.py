@@ -25,12 +25,14 @@ from tests.providers.builtin.asking import asked
         ("cottages in Wales except cottages with stairs", ["cottages with stairs"]),
         ("mend a bicycle without calling a mechanic", ["mechanic"]),
         ("bolo sem açúcar com cobertura de coco", ["açúcar"]),
+        ("piano covers, not on Spotify", ["spotify"]),
     ],
 )
 def test_what_is_excluded_becomes_a_negative_wherever_it_is_said(wish: object, negatives: list[str]) -> None:
     answer = asked("expand_queries", wish)
     assert answer["negatives"] == negatives
     assert not {"banheiro compartilhado", "stairs", "mechanic"} & set(answer["must_include"])
+    assert "spotify.com" not in answer["site_hints"]
 
 
 def test_other_fields_of_a_wish_give_further_queries() -> None:
