@@ -26,27 +26,24 @@ if TYPE_CHECKING:
 class Snapshot:
     """One configuration and the way of a request through it. A request keeps the one that it began with to its end."""
 
-    __slots__ = ("_empty", "_under_way", "ask", "catalog", "settings", "version")
+    __slots__ = ("_empty", "ask", "catalog", "settings", "under_way", "version")
 
     def __init__(self, ask: Ask, *, settings: Settings, version: str, catalog: Catalog) -> None:
         self.ask = ask
         self.settings = settings
         self.version = version
         self.catalog = catalog
-        self._under_way = 0
+        self.under_way = 0  # requests
         self._empty: asyncio.Event | None = None  # only where somebody waits for it
 
-    def entered(self) -> None:
-        self._under_way += 1
-
     def left(self) -> None:
-        self._under_way -= 1
-        if self._empty is not None and not self._under_way:
+        self.under_way -= 1
+        if self._empty is not None and not self.under_way:
             self._empty.set()
 
     async def ended(self) -> None:
         """Wait until no request is under way. Only for one that the pool gives out no more."""
-        if self._under_way:
+        if self.under_way:
             self._empty = asyncio.Event()
             await self._empty.wait()
 
@@ -131,7 +128,7 @@ class _Timed(AbstractAsyncContextManager[Events]):
 
     async def __aenter__(self) -> Events:
         self._alarm.start(self._request.deadline)
-        self._snapshot.entered()
+        self._snapshot.under_way += 1
         try:
             self._inner = self._snapshot.ask(self._request)
             return await self._inner.__aenter__()

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 QUIET = 20  # milliseconds without a change, after which the content counts as come to rest
 LONGEST = 100  # milliseconds over which notices are gathered
+# The library looks for notices so often, and holds up Python each time: while nothing has changed for a moment, seldom.
+PATIENT, EAGER = 100, QUIET  # milliseconds
+MOMENT = 2.0  # seconds
 LOOK_EVERY = 5_000  # milliseconds
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ def _states(
 ) -> Generator[Loaded | ConfigError, None, None]:
     seen: Content = {}  # nothing yet: the files may have changed since they were read
     refused = ""
+    changed = 0.0
     while not stop.is_set():
         folders = _folders(loaded)
         with _watching(folders) as watching:
@@ -87,12 +91,15 @@ def _states(
                     else:
                         told = not refused and found.version == loaded.version == in_use()
                         refused, loaded = "", found
+                    if seen and content != seen:
+                        changed = time.monotonic()
                     seen = content
                     if not told:
                         yield found
                 if _folders(loaded) != folders:
                     break  # to watch what is there now
-                _wait(watching, _names(loaded), every, stop)
+                step = EAGER if time.monotonic() - changed < MOMENT else PATIENT
+                _wait(watching, _names(loaded), every, stop, step=step)
 
 
 def _read(
@@ -122,7 +129,7 @@ def _watching(folders: Folders) -> AbstractContextManager[RustNotify | None]:
         return nullcontext()
 
 
-def _wait(watching: RustNotify | None, names: set[str], every: float, stop: threading.Event) -> None:
+def _wait(watching: RustNotify | None, names: set[str], every: float, stop: threading.Event, *, step: int) -> None:
     """Until something has changed that can matter, or it is time to look all the same."""
     end = time.monotonic() + every
     while (left := end - time.monotonic()) > 0:
@@ -131,7 +138,7 @@ def _wait(watching: RustNotify | None, names: set[str], every: float, stop: thre
             if watching is None:
                 stop.wait(left)
             else:
-                notices = watching.watch(LONGEST, QUIET, max(1, int(left * 1000)), stop)
+                notices = watching.watch(LONGEST, step, max(1, int(left * 1000)), stop)
         except (OSError, RuntimeError):  # it broke: from here on it is looked for only
             watching = None
             continue

@@ -40,6 +40,8 @@ class Metering:
     def __init__(self, deployment: Deployment, metrics: Metrics, *, now: Clock) -> None:
         self.deployment = deployment
         self.metrics = metrics
+        self.asked = metrics.asked
+        self.degraded = deployment.degraded
         self.now = now
 
     def open(self, request: Request, then: Ask) -> Answering:
@@ -56,9 +58,10 @@ class _Metered(Mapped):
         self._error: ProviderError | None = None
 
     async def __aenter__(self) -> Events:
-        deployment = self._gate.deployment
-        self._gate.metrics.asked[deployment.name] += 1
-        self._attempt = Attempt(deployment.name, deployment.model, deployment.degraded, self._gate.now())
+        gate = self._gate
+        deployment = gate.deployment
+        gate.asked[deployment.name] += 1
+        self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now())
         self._request.trace.attempts.append(self._attempt)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(self._request)
@@ -117,7 +120,7 @@ class _Metered(Mapped):
             self._end(outcome_of(error, answered=False, late=late))
         elif isinstance(error, InvalidOutput):
             attempt.outcome, attempt.why = error.reason, error.message
-        self._gate.metrics.asked[attempt.deployment] -= 1
+        self._gate.asked[attempt.deployment] -= 1
         self._gate.metrics.attempt_ended(attempt)
 
     def _end(self, outcome: str) -> None:

@@ -67,8 +67,12 @@ class Preparing:
         caller who gives a system message has said it already.
         """
         system = self._systems.get(task.name)
-        if system is None or (task.spec is None and any(message.role == "system" for message in request.messages)):
+        if system is None:
             return request.messages
+        if task.spec is None:
+            for message in request.messages:
+                if message.role == "system":
+                    return request.messages
         return (system, *request.messages)
 
     def _unaliased(self, request: Request) -> Request:
