@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-ASK = {"task": "chat", "prompt": "Say hello"}
+ASK = {"task": "judge", "prompt": '["It is the disk.", "It is the disk, for it is full."]'}
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(300)]
 
@@ -84,7 +84,7 @@ def test_a_clone_starts_with_one_command_and_the_second_time_at_once(clone: Path
     for _ in range(2):
         with started([str(clone / "scripts" / "start")], cwd=tmp_path, home=tmp_path / "home") as url:
             answer = asked(url)
-        assert answer["winner_model"] == "sim/stand-in"
+        assert answer["winner_model"] == "builtin/extractive"
         assert answer["decision"]["degraded"] is True
     begun = time.monotonic()
     shown = subprocess.run(  # noqa: S603
@@ -104,4 +104,11 @@ def test_what_pip_installs_brings_its_configuration_along(clone: Path, tmp_path:
     shown = subprocess.run([command, "check-config"], cwd=empty, capture_output=True, text=True, check=True)  # noqa: S603
     assert str(venv) in shown.stdout.splitlines()[0]
     with started([command, "serve"], cwd=empty, home=tmp_path / "home") as url:
-        assert asked(url)["winner_model"] == "sim/stand-in"
+        answer = asked(url)
+        assert answer["winner_model"] == "builtin/extractive"
+        assert json.loads(answer["content"]).keys() == {"winner_id", "confidence", "reason"}
+        for path in ("/docs", "/docs/swagger-ui-bundle.js", "/openapi.json"):
+            with urllib.request.urlopen(f"{url}{path}", timeout=10) as response:  # noqa: S310
+                assert response.read()
+    subprocess.run([command, "init", "--prompts"], cwd=empty, check=True, capture_output=True)  # noqa: S603
+    assert len(list((empty / "prompts").glob("*.md"))) == 7
