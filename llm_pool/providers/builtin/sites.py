@@ -72,7 +72,7 @@ _NAMED: Mapping[str, str] = {
     "stack overflow": "stackoverflow.com", "hacker news": "news.ycombinator.com",
     "mercado livre": "mercadolivre.com.br", "mercadolivre": "mercadolivre.com.br", "magalu": "magazineluiza.com.br",
     "olx": "olx.com.br", "uol": "uol.com.br", "folha": "folha.uol.com.br", "coursera": "coursera.org",
-    "hugging face": "huggingface.co", "pypi": "pypi.org", "npm": "npmjs.com", "steam": "store.steampowered.com",
+    "hugging face": "huggingface.co", "steam": "store.steampowered.com",
     "twitch": "twitch.tv",
 }  # fmt: skip
 _DOMAIN = re.compile(r"(?:[a-z0-9\-]{1,63}\.){1,4}[a-z]{2,18}")
