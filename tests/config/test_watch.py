@@ -45,7 +45,7 @@ class Following:
                 if isinstance(each, Loaded) and self._uses:
                     self.version = each.version
 
-    async def next(self, *, within: float = 3.0) -> Loaded | ConfigError:
+    async def next(self, *, within: float = 10.0) -> Loaded | ConfigError:
         await until(lambda: bool(self.told), within=within)
         return self.told.pop(0)
 

@@ -69,7 +69,7 @@ async def test_two_files_that_change_together_are_never_mixed(tmp_path: Path) ->
         for number in range(1, 15):
             put(number)
             await asyncio.sleep(0.02 + 0.001 * (number * 7 % 30))
-        await until(lambda: bool(it.told) and _pair(it.told[-1]) == ("m14", "m14"), within=3)
+        await until(lambda: bool(it.told) and _pair(it.told[-1]) == ("m14", "m14"), within=10)
         pairs = [_pair(found) for found in it.told]
         it.told.clear()
     assert [pair for pair in pairs if pair[0] != pair[1]] == []

@@ -142,7 +142,7 @@ async def _under_load(folder: Path, up: Up, steady: str, *, seconds: float) -> t
         group.create_task(watchers.look_at_health())
         group.create_task(watchers.look_at_metrics())
         last = await _changing(folder, steady, seconds=seconds)
-        await until(lambda: f"quick-{last}" in up.pool.health.all(), within=3)
+        await until(lambda: f"quick-{last}" in up.pool.health.all(), within=10)
         ends.set()
     return tally, watchers, last
 
