@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Self, assert_never
 
@@ -32,7 +32,7 @@ from llm_pool.telemetry.metrics import Metrics
 from llm_pool.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
     from llm_pool.config.load import Loaded
@@ -65,9 +65,9 @@ class Alive(AbstractAsyncContextManager["Alive"]):
         """Raises StartRefused where a provider cannot be: no key, say."""
         async with self._stack as stack:
             self._kept = await stack.enter_async_context(Kept())
-            self._retiring = await stack.enter_async_context(Tasks())
+            self._tasks = await stack.enter_async_context(Tasks())
             self._health = await stack.enter_async_context(HealthWatch(self._metrics))
-            await stack.enter_async_context(_owned(watch_lag(self._metrics.loop_lag, now=self._now)))
+            self._tasks.start(watch_lag(self._metrics.loop_lag, now=self._now), name="watching the loop's lag")
             self._using, built, snapshot = await self._begun(self._first)
             await self._health.follow(built)
             self.pool = Pool(snapshot, health=self._health, metrics=self._metrics, now=self._now)
@@ -95,7 +95,7 @@ class Alive(AbstractAsyncContextManager["Alive"]):
         try:
             await self._health.follow(built)
         finally:
-            self._retiring.start(self._retire(before, used), name="the end of a former configuration")
+            self._tasks.start(self._retire(before, used), name="the end of a former configuration")
 
     async def _begun(self, loaded: Loaded) -> tuple[Mapping[str, Made], Mapping[str, Provider], Snapshot]:
         """What it is made of, its providers, opened, and the way of a request through them."""
@@ -229,15 +229,3 @@ def deployments(settings: Settings, catalog: Catalog, built: Mapping[str, Provid
 
 def _tasks_of(table: ProviderTable, catalog: Catalog) -> frozenset[str]:
     return frozenset(task.name for task in catalog.tasks.values() if table.name in task.providers)
-
-
-@asynccontextmanager
-async def _owned(service: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run a service for the length of the block."""
-    task = asyncio.create_task(service)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

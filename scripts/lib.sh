@@ -1,5 +1,6 @@
 # Shared by the scripts beside it: find a Python, make .venv where it is missing, install into it when needed.
 # POSIX sh, sourced; `root` is the checkout.
+# shellcheck shell=sh
 
 fail() {
     printf '%s\n' "$1" >&2

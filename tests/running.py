@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import grpc
 import pytest
+import uvloop
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
 from llm_pool.app import composed, running
@@ -37,10 +38,11 @@ from llm_pool.edges.readiness import Lifecycle
 from llm_pool.pool import Pool
 from llm_pool.telemetry.metrics import Metrics
 from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceStub
+from tests.virtual import nothing_left_running
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
     from llm_pool.core.ports.provider import Provider
     from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceAsyncStub
@@ -170,6 +172,20 @@ def loaded(toml: str, environ: Mapping[str, str] = ANY_PORT) -> Loaded:
         path = Path(directory) / "llm-pool.toml"
         path.write_text(toml, encoding="utf-8")
         return load(path, environ)
+
+
+def on_one_loop(story: Callable[[Path], Coroutine[None, None, None]]) -> Callable[[Path], None]:
+    """For what takes a while and happens in a thread, to which one event loop is like the other."""
+
+    async def play(tmp_path: Path) -> None:
+        await story(tmp_path)
+        await nothing_left_running()
+
+    def test(tmp_path: Path) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(play(tmp_path))
+
+    return test
 
 
 async def until(true: Callable[[], bool], *, within: float = 1.0) -> None:

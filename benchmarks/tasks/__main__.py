@@ -8,7 +8,7 @@ import json
 import math
 import signal
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _measure(options: argparse.Namespace, outcomes: list[Outcome]) -> None:
     this = asyncio.current_task()
     assert this is not None
-    with suppress(NotImplementedError):  # Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     tasks = [examples.of_task(task) for task in dict.fromkeys(options.task or examples.TASKS)]
     async with _asked_pool(options.url) as session:
         models = await chosen_models(session, options.model)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from llm_pool.app import providers
 from llm_pool.cli import codes
 from llm_pool.cli.environment import merged
-from llm_pool.config.load import FILE, PACKAGED, ConfigError, load
+from llm_pool.config.load import FILE, PACKAGED, PACKAGED_PROMPTS, ConfigError, load
+from llm_pool.config.prompts import FOLDER
 from llm_pool.config.report import report
 from llm_pool.core.errors import StartRefused
 from llm_pool.serve import refuse_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-PROMPTS = "prompts"  # the folder beside a configuration; in a wheel it lies in the package, in a checkout beside it
 
 
 def check(path: Path | None, env_file: Path | None) -> int:
@@ -42,8 +41,8 @@ def init(path: Path, *, prompts: bool, force: bool) -> int:
     """Write the annotated default, and those default prompts that are not beside it yet."""
     wanted = {path: _first(PACKAGED)}
     if prompts:
-        source = _first(default.with_name(PROMPTS) for default in PACKAGED)
-        wanted |= {path.parent / PROMPTS / prompt.name: prompt for prompt in sorted(source.glob("*.md"))}
+        source = _first(PACKAGED_PROMPTS)
+        wanted |= {path.parent / FOLDER / prompt.name: prompt for prompt in sorted(source.glob("*.md"))}
     target = path
     try:
         copies = wanted if force else _lacking(wanted)

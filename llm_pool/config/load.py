@@ -6,8 +6,6 @@ A plain function that reads a few files: the watcher calls it in a thread, off t
 from __future__ import annotations
 
 import hashlib
-import re
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,11 +16,13 @@ from pydantic import ValidationError
 from llm_pool.config import environment
 from llm_pool.config.catalog import task_names
 from llm_pool.config.fields import has_free_keys, keys_of, pending, sections, table_of, values_of
-from llm_pool.config.locate import absurd, lines
+from llm_pool.config.locate import lines
 from llm_pool.config.problems import ConfigError, Sources, problems_of
 from llm_pool.config.prompts import BUILT_IN, FOLDER, Prompt, file_of, parsed
 from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
+from llm_pool.config.toml import decoded
+from llm_pool.config.toml import parsed as toml
 from llm_pool.core.errors import shown
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     chosen, named_by = choose(path, environ)
     content = _read(chosen, named_by)
     name = shown(chosen.name)
-    text, raw = _parse(content, name)
+    text = decoded(content, name)
+    raw = toml(text, name)
     found = environment.read(environ, raw.get("providers"))
     sources = Sources(name, lines(text), found.variables, _names(raw.get("providers")))
     problems: tuple[str, ...] = ()
@@ -172,33 +173,6 @@ def _read(path: Path, named_by: str = "") -> bytes:
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{start}: larger than {MOST_BYTES // 1024} KB")
     return content
-
-
-def _parse(content: bytes, name: str) -> tuple[str, dict[str, Any]]:
-    try:
-        text = content.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{name}:{line}: is not UTF-8") from None
-    if refused := absurd(text):
-        line, why = refused
-        raise ConfigError(f"{name}:{line}: {why}")
-    try:
-        return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax(str(error), text, name)) from None
-    except (ValueError, RecursionError):  # such as an integer of more than 4,300 digits
-        raise ConfigError(f"{name}:1: holds a value that cannot be read") from None
-
-
-def _syntax(said: str, text: str, name: str) -> str:
-    """tomllib's message with its place in front: `Invalid value (at line 3, column 8)`."""
-    match = re.fullmatch(r"(?P<what>.*) \(at (line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", said)
-    if not match:
-        return f"{name}:1: not TOML: {said}"
-    line = match["line"] or len(text.rstrip("\n").split("\n"))
-    column = f" (column {match['column']})" if match["column"] else " (end of file)"
-    return f"{name}:{line}: not TOML: {match['what'][:1].lower()}{match['what'][1:]}{column}"
 
 
 def _overlaid(raw: dict[str, Any], values: Mapping[KeyPath, object]) -> dict[str, Any]:

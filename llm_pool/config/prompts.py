@@ -16,16 +16,17 @@ is all system message.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from llm_pool.config.locate import absurd, lines
+from llm_pool.config.locate import lines
 from llm_pool.config.problems import ConfigError
 from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.config.settings import Filled, Positive, Section
+from llm_pool.config.toml import decoded
+from llm_pool.config.toml import parsed as toml
 from llm_pool.core.errors import nearest, shown
 
 if TYPE_CHECKING:
@@ -94,11 +95,7 @@ def parsed(content: bytes, name: str) -> Prompt:
     """Read a prompt file; `name` is how messages call it. Raises ConfigError."""
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{name}: larger than {MOST_BYTES // 1024} KB")
-    try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{name}:{line}: is not UTF-8") from None
+    text = decoded(content, name).replace("\r\n", "\n")
     front, system = _split(text, name)
     head = _head(front, name)
     return Prompt(name, head, system.strip(), _spec(head, front, name))
@@ -121,15 +118,8 @@ def _split(text: str, name: str) -> tuple[str, str]:
 
 
 def _head(front: str, name: str) -> Head:
-    if refused := absurd(front):
-        raise ConfigError(f"{name}:{refused[0]}: {refused[1]}")
     try:
-        raw = tomllib.loads(front)
-    except (ValueError, RecursionError) as error:
-        match = re.search(r"at line (\d+)", str(error))
-        raise ConfigError(f"{name}:{match[1] if match else 1}: front matter is not TOML: {error}") from None
-    try:
-        return Head.model_validate(raw)
+        return Head.model_validate(toml(front, name))
     except ValidationError as error:
         raise ConfigError(*(_problem(each, front, name) for each in error.errors(include_url=False))) from None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from llm_pool.config.catalog import Catalog
 from llm_pool.config.environment import OLLAMA_URL
 from llm_pool.config.fields import keys_of, values_of
+from llm_pool.config.prompts import Prompt
 from llm_pool.core.errors import shown
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def _tasks(loaded: Loaded) -> str:
     """What can be asked for, and who answers."""
     tasks = Catalog.of(loaded.settings, loaded.prompts).tasks.values()
     width = max(len(task.name) for task in tasks)
-    return "\n".join([
-        "tasks:",
-        *(
-            f"  {task.name:{width}}  {task.strategy} of {', '.join(task.providers) or 'nobody'}"
-            f"  # {loaded.prompts[task.name].file if task.name in loaded.prompts else 'no prompt'}"
-            for task in tasks
-        ),
-    ])
+    lines = ["tasks:"]
+    for task in tasks:
+        prompt = loaded.prompts.get(task.name, Prompt())
+        who = ", ".join(task.providers) or "nobody"
+        lines.append(f"  {task.name:{width}}  {task.strategy} of {who}  # {prompt.file or 'no prompt'}")
+        if prompt.head.description:
+            lines.append(f"  {'':{width}}  {shown(prompt.head.description)}")
+    return "\n".join(lines)
 
 
 def _pending(loaded: Loaded) -> Iterator[str]:

@@ -16,7 +16,7 @@ from llm_pool.core.errors import InvalidOutput
 from llm_pool.core.types import Finished, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from llm_pool.core.types import Event, FinishReason, Spec
 
@@ -60,15 +60,15 @@ def fitted(text: str, spec: Spec, *, reason: FinishReason) -> tuple[str, str]:
     found = _problem(bare, spec)
     if found == "":
         return bare, ""
-    inner = bare
-    for inner in _unwrapped(bare):
+    likeliest, *others = _unwrapped(bare)
+    for inner in (likeliest, *others):
         problem = _problem(inner, spec)
         if problem == "":
             return inner, "unwrapped"
         found = problem if found is None else found
     if reason == "length":
         raise Unfit("the answer was cut off at max_tokens")
-    if found is None and (mended := _mended(inner)) is not None and (found := _problem(mended, spec)) == "":
+    if found is None and (mended := _mended(likeliest)) is not None and (found := _problem(mended, spec)) == "":
         return mended, "mended"
     raise Unfit("the answer is not JSON" if found is None else f"the answer does not fit its schema: {found}")
 
@@ -81,15 +81,11 @@ def _problem(text: str, spec: Spec) -> str | None:
         return None
 
 
-def _unwrapped(text: str) -> Iterator[str]:
-    """What may be the answer itself, likeliest first: the last block of code, or what follows the model's thoughts. The
-    last of all is the one to mend.
-    """
+def _unwrapped(text: str) -> list[str]:
+    """What may be the answer itself, likeliest first: the last block of code, or what follows the model's thoughts."""
     ends = [end for end in (text.rpartition(_THOUGHT)[2].strip(), text.partition(_THOUGHT)[2].strip()) if end]
     blocks = [block for part in (text, *ends) for block in _blocks(part)]
-    yield from reversed(blocks)
-    yield from ends
-    yield blocks[-1] if blocks else min(ends, key=len, default=text)
+    return [*reversed(blocks), *ends] or [text]
 
 
 def _blocks(text: str) -> list[str]:

@@ -95,10 +95,3 @@ def test_help_and_a_mistake_need_no_ollama(path: Path) -> None:
     assert max(map(len, done.out.splitlines())) <= 80
     done = run(path, "--fast")
     assert (done.code, done.out) == (2, "")
-
-
-def test_a_shell_checker_has_nothing_to_say() -> None:
-    checker = shutil.which("shellcheck")
-    if checker is None:
-        pytest.skip("shellcheck is not installed")
-    subprocess.run([checker, SCRIPT], check=True)  # noqa: S603 - only where there is one

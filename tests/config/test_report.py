@@ -19,6 +19,8 @@ def test_the_default_file_is_reported_with_origins_and_fits_a_terminal() -> None
     assert "max_retries             = 4       # environment MAX_RETRIES" in text
     assert "not active yet:\n  qos.max_retries  # environment MAX_RETRIES\n" in text
     assert "answered by fastest until it is built:\n  tasks.site_tactics.strategy" in text
+    judge = "judge              judge of llama, gemma, builtin  # prompts/judge.md\n"
+    assert f"  {judge}                     Choose the best of several candidates, or none\n" in text
     assert text.endswith("environment variables left alone:\n  LLM_POOL_PORT\n")
     assert max(map(len, text.split("\npath")[0].splitlines()[2:])) <= 100
 

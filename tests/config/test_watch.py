@@ -10,13 +10,11 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 
 from llm_pool.config.load import Loaded, load
 from llm_pool.config.problems import ConfigError
 from llm_pool.config.watch import changes
-from tests.running import until
-from tests.virtual import nothing_left_running
+from tests.running import on_one_loop, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -73,20 +71,6 @@ async def following(path: Path, *, look_every: int = NEVER, uses: bool = True) -
     finally:
         task.cancel()
         await asyncio.wait({task})
-
-
-def on_one_loop(story: Callable[[Path], Coroutine[None, None, None]]) -> Callable[[Path], None]:
-    """For what takes a while and happens in a thread, to which one event loop is like the other."""
-
-    async def play(tmp_path: Path) -> None:
-        await story(tmp_path)
-        await nothing_left_running()
-
-    def test(tmp_path: Path) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(play(tmp_path))
-
-    return test
 
 
 async def at_once(stories: Mapping[str, Coroutine[None, None, None]]) -> None:

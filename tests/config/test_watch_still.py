@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_pool.config.load import Loaded
-from tests.config.test_watch import NEVER, TABLE, Following, following, on_one_loop, plain, replaced, written_over
-from tests.running import until
+from tests.config.test_watch import NEVER, TABLE, Following, following, plain, replaced, written_over
+from tests.running import on_one_loop, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,10 +22,9 @@ from llm_pool.config.load import load
 from llm_pool.core.tasks import Tasks
 from llm_pool.reload import follow
 from llm_pool.serve import refuse_unsafe
-from tests.config.test_watch import on_one_loop
 from tests.edges.both import http_stream, http_whole
 from tests.fakes.ollama import FakeOllama, Script
-from tests.running import ANY_PORT, Served, Up, serving, until, wait
+from tests.running import ANY_PORT, Served, Up, on_one_loop, serving, until, wait
 from tests.scripted import counted
 from tests.serving.test_process import get
 
