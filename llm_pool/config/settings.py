@@ -19,10 +19,6 @@ STRATEGIES = ("fastest", "voting", "weighted", "consensus", "judge", "council", 
 ACTIVE_STRATEGIES = ("fastest",)
 
 PENDING = frozenset({
-    "qos.hedge_after_ms",
-    "qos.max_concurrent_requests",
-    "qos.max_retries",
-    "breaker",
     "cache",
     "judge",
     "providers.accuracy",
@@ -135,11 +131,27 @@ class Qos(Section):
 
     default_deadline_ms: Milliseconds = Field(30_000, description="deadline of a request that names none")
     max_deadline_ms: Milliseconds = Field(120_000, description="largest deadline_ms that a request may name")
-    hedge_after_ms: Milliseconds = Field(2_000, description="silence after which a second deployment is asked")
+    hedge: Literal["adaptive", "fixed", "off"] = Field(
+        "adaptive",
+        description='whether a deployment on another host is asked, too, while the first is silent: "adaptive" learns '
+        'when, "fixed" waits for hedge_after_ms',
+    )
+    hedge_after_ms: Milliseconds = Field(
+        2_000, description='silence after which it is asked; with "adaptive" only until enough is learned'
+    )
+    hedge_budget: Share = Field(0.05, description="share of the requests that may be hedged")
     max_prompt_bytes: Positive = Field(16_384, description="largest `prompt` of /v1/infer, UTF-8 bytes")
     max_tokens_default: Positive = Field(256, description="max_tokens of a request that names none")
-    max_concurrent_requests: Positive = Field(256, description="requests in flight before new ones are refused")
-    max_retries: int = Field(2, ge=0, le=10, description="retries of one request at most")
+    max_concurrent_requests: Positive = Field(
+        256, description="requests answered at a time; twice as many may wait for their turn, the others are refused"
+    )
+    queue_timeout_ms: Milliseconds = Field(1_000, description="how long a request waits for its turn in a long queue")
+    max_retries: int = Field(
+        2, ge=0, le=10, description="how often one request may ask the same deployment again; 10 % of all requests may"
+    )
+    balance: Literal["latency", "weighted", "round_robin", "least_outstanding", "priority"] = Field(
+        "latency", description="how the deployment that is asked first is chosen among those that could answer"
+    )
 
     @model_validator(mode="after")
     def _default_within_maximum(self) -> Self:
@@ -177,9 +189,19 @@ class TaskTable(Section):
 class Breaker(Section):
     """When to stop asking a deployment that keeps failing."""
 
-    fail_rate: Share = Field(0.5, description="share of failed calls that opens the breaker")
-    window_size: Positive = Field(20, description="calls looked back on")
-    open_cooldown_ms: Milliseconds = Field(5_000, description="how long an opened breaker stays open")
+    fail_rate: float = Field(0.5, gt=0, le=1, description="share of failed calls that opens the breaker")
+    window_size: Positive = Field(20, description="calls looked back on, at most")
+    window_seconds: float = Field(30.0, gt=0, le=86_400, description="how far is looked back, at most")
+    min_calls: Positive = Field(10, description="calls in the window before fail_rate counts, window_size at most")
+    open_cooldown_ms: Milliseconds = Field(5_000, description="how long it stays open at first; doubles each time")
+    max_cooldown_ms: Milliseconds = Field(30_000, description="how long it stays open at most, if that is longer")
+    per_task: bool = Field(False, description="a breaker for each task of a deployment, not one for all")
+
+
+class Admin(Section):
+    """What operators may do over HTTP. There are no identities yet: whoever may call may then do this, too."""
+
+    enabled: bool = Field(False, description="serve POST /admin/breakers/{provider}")
 
 
 class Cache(Section):
@@ -210,6 +232,9 @@ class Telemetry(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level written")
     log_format: Literal["auto", "json", "human"] = Field("auto", description='"auto": human on a terminal, else json')
     log_file: str = Field("", description="file that log lines are appended to; empty: standard error")
+    trace_file: str = Field(
+        "", description="file that timings of requests are appended to, for `llm-pool simulate`; no content is in it"
+    )
 
 
 class Delay(Section):
@@ -262,6 +287,16 @@ class ProviderTable(Section):
     fallback: bool = Field(False, description="asked only when every other candidate is unavailable or has failed")
     max_tokens: Positive | None = Field(None, description="most tokens it may be asked for")
     timeout_ms: Milliseconds | None = Field(None, description="longest that one call of it may take")
+    connect_timeout_ms: Milliseconds = Field(3_000, description="longest that connecting may take")
+    first_token_timeout_ms: Milliseconds = Field(30_000, description="longest that its first word may take")
+    idle_timeout_ms: Milliseconds = Field(20_000, description="longest silence between two words")
+    max_concurrent: Positive | Literal["adaptive"] | None = Field(
+        None, description='calls of it at a time; "adaptive": as many as it bears; default: no limit'
+    )
+    requests_per_minute: Positive | None = Field(None, description="its quota of calls; a spent one is skipped")
+    tokens_per_minute: Positive | None = Field(None, description="its quota of tokens, of questions and answers")
+    daily_tokens: Positive | None = Field(None, description="its quota of tokens from midnight to midnight UTC")
+    priority: int = Field(0, ge=0, le=1_000, description='with qos.balance = "priority": the lowest is asked first')
     extra_headers: dict[str, str] = Field(default_factory=dict, description="sent with every call")
     num_ctx: Positive | None = Field(None, description="ollama: context window in tokens")
     keep_alive: str | None = Field(None, description='ollama: how long the model stays in memory ("10m", "-1")')
@@ -328,6 +363,7 @@ class Settings(Section):
     ensemble: Ensemble = Ensemble()
     tasks: dict[Name, TaskTable] = Field(default_factory=dict)
     breaker: Breaker = Breaker()
+    admin: Admin = Admin()
     cache: Cache = Cache()
     providers: list[ProviderTable] = Field(default_factory=list)
     judge: Judge = Judge()

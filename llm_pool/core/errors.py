@@ -103,6 +103,12 @@ class NoProvider(PoolError):
     reason = "NO_PROVIDER"
 
 
+class Overloaded(PoolError):
+    """More requests than the pool takes at a time, or lets wait. `retry_after` is always given."""
+
+    reason = "OVERLOADED"
+
+
 class ShuttingDown(PoolError):
     """It was still under way when the time to drain was over."""
 
@@ -130,10 +136,26 @@ class ProviderTimeout(ProviderError):
     reason = "PROVIDER_TIMEOUT"
 
 
+class OutOfTime(ProviderTimeout):
+    """The time that was left for it ran out, which may not be its fault."""
+
+
 class ProviderOverloaded(ProviderError):
-    """It said that it is busy or that a limit is spent (429, 503, 529)."""
+    """It said that it is busy (503, 529)."""
 
     reason = "PROVIDER_OVERLOADED"
+
+
+class ProviderLimited(ProviderError):
+    """It said that we ask too often, or that a quota of ours is spent (429)."""
+
+    reason = "PROVIDER_RATE_LIMITED"
+
+
+class ProviderUnavailable(ProviderError):
+    """It was not asked: it failed too often lately, wants to be left alone for a while, or is as busy as it may be."""
+
+    reason = "PROVIDER_UNAVAILABLE"
 
 
 class ProviderRefused(ProviderError):

@@ -27,7 +27,9 @@ ROW: dict[type[PoolError], Status] = {
     errors.CallerLeft: Status(499, "CANCELLED"),
     errors.DeadlineExceeded: Status(504, "DEADLINE_EXCEEDED"),
     errors.NoProvider: Status(503, "UNAVAILABLE"),
+    errors.Overloaded: Status(503, "UNAVAILABLE"),
     errors.ShuttingDown: Status(503, "UNAVAILABLE"),
+    errors.ProviderUnavailable: Status(503, "UNAVAILABLE"),
     errors.ProviderError: Status(502, "UNAVAILABLE"),
     PoolError: Status(500, "INTERNAL"),
 }
