@@ -7,17 +7,24 @@ import os
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Self, assert_never
+from urllib.parse import urlsplit
 
 from llm_pool.config.catalog import Catalog
 from llm_pool.core import clock
 from llm_pool.core.errors import StartRefused
 from llm_pool.core.streams import nested
 from llm_pool.core.tasks import Tasks
+from llm_pool.dispatch.admission import Admission
 from llm_pool.dispatch.attempts import Attempts
+from llm_pool.dispatch.balance import balance_of
+from llm_pool.dispatch.breaker import Rules as BreakerRules
 from llm_pool.dispatch.health import HealthWatch
 from llm_pool.dispatch.kept import Kept, Made
+from llm_pool.dispatch.learned import Learned
 from llm_pool.dispatch.line import lines
+from llm_pool.dispatch.quota import Allowed
 from llm_pool.dispatch.router import Deployment, Router
+from llm_pool.dispatch.standing import Terms
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
 from llm_pool.pool import HealthBoard, Pool, Snapshot
@@ -66,11 +73,14 @@ class Alive(AbstractAsyncContextManager["Alive"]):
         async with self._stack as stack:
             self._kept = await stack.enter_async_context(Kept())
             self._tasks = await stack.enter_async_context(Tasks())
-            self._health = await stack.enter_async_context(HealthWatch(self._metrics))
+            self._learned = Learned(metrics=self._metrics, now=self._now, random=self._random)
+            self._health = await stack.enter_async_context(
+                HealthWatch(self._metrics, now=self._now, recovered=self._learned.recovered)
+            )
             self._tasks.start(watch_lag(self._metrics.loop_lag, now=self._now), name="watching the loop's lag")
             self._using, built, snapshot = await self._begun(self._first)
             await self._health.follow(built)
-            self.pool = Pool(snapshot, health=self._health, metrics=self._metrics, now=self._now)
+            self.pool = Pool(snapshot, health=self._health, learned=self._learned, metrics=self._metrics, now=self._now)
             self._metrics.build(__version__, self._first.version).set(1)
             self._stack = stack.pop_all()
         return self
@@ -108,6 +118,7 @@ class Alive(AbstractAsyncContextManager["Alive"]):
                 prompts=loaded.prompts,
                 built=built,
                 health=self._health,
+                learned=self._learned,
                 metrics=self._metrics,
                 now=self._now,
                 random=self._random,
@@ -143,19 +154,31 @@ def composed(
     prompts: Mapping[str, Prompt] | None = None,
     built: Mapping[str, Provider],
     health: HealthBoard,
+    learned: Learned,
     metrics: Metrics,
     now: clock.Clock,
     random: Random,
 ) -> Snapshot:
-    """The way through these providers, on the running loop: everything that a request passes, in one list."""
+    """The way through these providers, on the running loop: everything that a request passes, in one list. What was
+    learned obeys these settings from now on.
+    """
     catalog = Catalog.of(settings, prompts)
-    configured = deployments(settings, catalog, built)
-    router = Router(configured, health=health.of, random=random)
-    attempts = Attempts(router, metrics, line=lines(metrics, now=now, configured=configured))
+    configured = deployments(settings, catalog, built, learned)
+    learned.adopt(settings.qos, configured)
+    router = Router(configured, health=health.of, balance=balance_of(settings.qos.balance, random=random, now=now))
+    attempts = Attempts(
+        router,
+        metrics,
+        line=lines(metrics, now=now, configured=configured),
+        learned=learned,
+        max_retries=settings.qos.max_retries,
+        random=random,
+    )
     ask = nested(
         [
             Recording(metrics, now=now),
             Preparing(catalog, version=version),
+            Admission(learned.room),
             Chosen({"fastest": Fastest()}),
         ],
         attempts.ask,
@@ -165,7 +188,10 @@ def composed(
 
 # What does not belong to a provider's connection or manner: who is asked, how often and for how long. Changing these
 # leaves the provider as it is.
-_DISPATCH = {"tasks", "weight", "accuracy", "fallback", "max_tokens", "timeout_ms"}
+_DISPATCH = {
+    "tasks", "weight", "priority", "accuracy", "fallback", "max_tokens", "timeout_ms", "first_token_timeout_ms",
+    "idle_timeout_ms", "max_concurrent", "requests_per_minute", "tokens_per_minute", "daily_tokens",
+}  # fmt: skip
 
 
 def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Made]:
@@ -197,6 +223,7 @@ def _provider(table: ProviderTable, key: str | None) -> Provider:
                 num_ctx=table.num_ctx,
                 keep_alive=table.keep_alive,
                 preload=table.preload,
+                connect_timeout=table.connect_timeout_ms / 1000,
             )
         case "builtin":
             return Builtin(models=table.served)
@@ -206,26 +233,58 @@ def _provider(table: ProviderTable, key: str | None) -> Provider:
             assert_never(table.driver)
 
 
-def deployments(settings: Settings, catalog: Catalog, built: Mapping[str, Provider]) -> list[Deployment]:
+def deployments(
+    settings: Settings, catalog: Catalog, built: Mapping[str, Provider], learned: Learned
+) -> list[Deployment]:
     """One deployment for each model of each table."""
-    tasks = {table.name: _tasks_of(table, catalog) for table in settings.providers}
-    return [
-        Deployment(
-            name=table.name,
-            model=f"{table.prefix}/{upstream}",
-            upstream=upstream,
-            provider=built[table.name],
-            tasks=tasks[table.name],
-            weight=table.weight,
-            fallback=table.fallback,
-            model_free=table.driver == "builtin",
-            max_tokens=table.max_tokens,
-            timeout=None if table.timeout_ms is None else table.timeout_ms / 1000,
-        )
-        for table in settings.providers
-        for upstream in table.served
-    ]
+    made: list[Deployment] = []
+    for table in settings.providers:
+        provider, tasks, terms = built[table.name], _tasks_of(table, catalog), _terms(table, settings)
+        for upstream in table.served:
+            model = f"{table.prefix}/{upstream}"
+            made.append(
+                Deployment(
+                    name=table.name,
+                    model=model,
+                    upstream=upstream,
+                    provider=provider,
+                    standing=learned.standing(table.name, model, provider, terms),
+                    terms=terms,
+                    tasks=tasks,
+                    host=_host(table),
+                    weight=table.weight,
+                    priority=table.priority,
+                    fallback=table.fallback,
+                    model_free=table.driver == "builtin",
+                    max_tokens=table.max_tokens,
+                    timeout=None if table.timeout_ms is None else table.timeout_ms / 1000,
+                    first_token_timeout=table.first_token_timeout_ms / 1000,
+                    idle_timeout=table.idle_timeout_ms / 1000,
+                )
+            )
+    return made
 
 
 def _tasks_of(table: ProviderTable, catalog: Catalog) -> frozenset[str]:
     return frozenset(task.name for task in catalog.tasks.values() if table.name in task.providers)
+
+
+def _host(table: ProviderTable) -> str:
+    """Where it runs. What is simulated runs nowhere, so each is alone."""
+    if table.driver == "ollama":
+        return urlsplit(table.base_url or DEFAULT_URL).netloc
+    return table.name
+
+
+def _terms(table: ProviderTable, settings: Settings) -> Terms:
+    """What this table is granted."""
+    return Terms(
+        breaker=BreakerRules.of(settings.breaker),
+        per_task=settings.breaker.per_task,
+        max_concurrent=table.max_concurrent,
+        quota=Allowed(
+            requests_per_minute=table.requests_per_minute,
+            tokens_per_minute=table.tokens_per_minute,
+            daily_tokens=table.daily_tokens,
+        ),
+    )

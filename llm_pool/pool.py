@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_pool.core.ports.provider import Health
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
+    from llm_pool.dispatch.learned import Learned
     from llm_pool.telemetry.metrics import Metrics
 
 
@@ -51,10 +52,13 @@ class Snapshot:
 class Pool:
     """What the edges serve. Built by `app`, which owns everything it is made of."""
 
-    def __init__(self, snapshot: Snapshot, *, health: HealthBoard, metrics: Metrics, now: Clock) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, health: HealthBoard, learned: Learned, metrics: Metrics, now: Clock
+    ) -> None:
         """Call it in the running loop. `now` measures durations; `time` is the loop's, for deadlines."""
         self._snapshot = snapshot
         self.health = health
+        self.learned = learned
         self.metrics = metrics
         self.now = now
         self.config_error: str | None = None  # why a changed configuration was refused

@@ -32,6 +32,7 @@ from llm_pool.app import composed, running
 from llm_pool.config.load import Loaded, load
 from llm_pool.core import clock
 from llm_pool.dispatch.health import HealthWatch
+from llm_pool.dispatch.learned import Learned
 from llm_pool.edges import grpc as grpc_edge
 from llm_pool.edges import http as http_edge
 from llm_pool.edges.readiness import Lifecycle
@@ -128,16 +129,19 @@ async def pool_of(
     found, metrics = loaded(toml), metrics or Metrics()
     async with HealthWatch(metrics) as health:
         await health.follow(providers)
+        chance = random.Random(0)
+        learned = Learned(metrics=metrics, now=clock.now, random=chance)
         snapshot = composed(
             found.settings,
             version=found.version,
             built=providers,
             health=health,
+            learned=learned,
             metrics=metrics,
             now=clock.now,
-            random=random.Random(0),
+            random=chance,
         )
-        yield Pool(snapshot, health=health, metrics=metrics, now=clock.now)
+        yield Pool(snapshot, health=health, learned=learned, metrics=metrics, now=clock.now)
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,8 @@ from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Events
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Event, Finished, Message, Request, Sampling, Started, TextDelta, Usage
+from llm_pool.dispatch.learned import Learned
+from llm_pool.dispatch.standing import Standing
 from llm_pool.pool import Pool
 from llm_pool.telemetry.metrics import Metrics
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from llm_pool.core.clock import Clock
     from llm_pool.core.ports.provider import State
     from llm_pool.core.streams import Answering
 
@@ -242,10 +245,24 @@ def pool_of(
     """
     settings = settings_of({name: (tables or {}).get(name, {}) for name in providers}, sections=sections)
     now, board, counts = asyncio.get_running_loop().time, Board(states or {}), metrics or Metrics()
+    random = random or InOrder()
+    learned = Learned(metrics=counts, now=now, random=random)
     snapshot = app.composed(
-        settings, version="v", built=providers, health=board, metrics=counts, now=now, random=random or InOrder()
+        settings,
+        version="v",
+        built=providers,
+        health=board,
+        learned=learned,
+        metrics=counts,
+        now=now,
+        random=random,
     )
-    return Pool(snapshot, health=board, metrics=counts, now=now)
+    return Pool(snapshot, health=board, learned=learned, metrics=counts, now=now)
+
+
+def standing(name: str = "a", model: str = "sim/m", *, now: Clock = lambda: 0.0) -> Standing:
+    """Of a deployment that has never been asked."""
+    return Standing(name, model, metrics=Metrics(), now=now, random=InOrder())
 
 
 def counted(metrics: Metrics, name: str, labels: Mapping[str, str] | None = None) -> float:

@@ -17,18 +17,22 @@ from llm_pool import dispatch, gates, strategies
 from llm_pool.config.catalog import Catalog
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Gate, nested
+from llm_pool.dispatch.admission import Admission, Turns
 from llm_pool.dispatch.attempts import Attempts
+from llm_pool.dispatch.balance import balance_of
+from llm_pool.dispatch.learned import Learned
 from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.line import lines
 from llm_pool.dispatch.metering import Metering
 from llm_pool.dispatch.router import Deployment, Router
+from llm_pool.dispatch.slots import Fixed, Slots
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
 from llm_pool.strategies.chosen import Chosen
 from llm_pool.strategies.fastest import Fastest
 from llm_pool.telemetry.metrics import Metrics
 from tests.conform import CHECKS, Check, Subject
-from tests.scripted import InOrder, Scripted, pool_of, settings_of
+from tests.scripted import InOrder, Scripted, pool_of, settings_of, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +48,9 @@ def now() -> float:
 
 
 def deployment(provider: Scripted, name: str = "a") -> Deployment:
-    return Deployment(name=name, model="sim/m", upstream="m", provider=provider, tasks=frozenset({"chat"}))
+    return Deployment(
+        name=name, model="sim/m", upstream="m", provider=provider, standing=standing(name), tasks=frozenset({"chat"})
+    )
 
 
 GATES: dict[str, Callable[[Metrics], Gate]] = {
@@ -53,10 +59,11 @@ GATES: dict[str, Callable[[Metrics], Gate]] = {
     "chosen": lambda _: Chosen({"fastest": Fastest()}),
     "fastest": lambda _: Fastest(),
     "metering": lambda metrics: Metering(deployment(Scripted()), metrics, now=now),
-    "limits on the first word": lambda _: Limits("a", speak_by=5.0, within=None),
-    "limits on the whole call": lambda _: Limits("a", speak_by=None, within=5.0),
-    "limits on both": lambda _: Limits("a", speak_by=5.0, within=9.0),
-    "limits on nothing": lambda _: Limits("a", speak_by=None, within=None),
+    "limits": lambda _: Limits("a", first_token=5.0, idle=5.0),
+    "limits on everything": lambda _: Limits("a", first_token=5.0, idle=5.0, within=9.0, speak_by=7.0),
+    "limits that the deadline forestalls": lambda _: Limits("a", first_token=60.0, idle=60.0),
+    "admission": lambda _: Admission(Slots(Fixed(1), now=now)),
+    "turns": lambda _: Turns(Slots(Fixed(1), now=now), "a"),
 }
 
 
@@ -70,13 +77,18 @@ def above(make: Callable[[Metrics], Gate]) -> Callable[[Scripted, Metrics], Ask]
 
 def attempts(upstream: Scripted, metrics: Metrics) -> Ask:
     """`Attempts` with two deployments of the upstream; "b" is asked last."""
-    router = Router([deployment(upstream, name) for name in "ab"], health=health, random=InOrder())
-    return Attempts(router, metrics, line=lines(metrics, now=now)).ask
+    chance = InOrder()
+    balance = balance_of("latency", random=chance, now=now)
+    router = Router([deployment(upstream, name) for name in "ab"], health=health, balance=balance)
+    learned = Learned(metrics=metrics, now=now, random=chance)
+    line = lines(metrics, now=now)
+    return Attempts(router, metrics, line=line, learned=learned, max_retries=0, random=chance).ask
 
 
 def pool(upstream: Scripted, metrics: Metrics) -> Ask:
     """Everything, as `app` composes it, through the front door."""
-    return pool_of({"a": upstream, "b": upstream}, states={"b": "unhealthy"}, metrics=metrics).open
+    once = {"qos": {"max_retries": 0}}
+    return pool_of({"a": upstream, "b": upstream}, states={"b": "unhealthy"}, metrics=metrics, sections=once).open
 
 
 SUBJECTS = (

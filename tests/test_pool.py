@@ -12,12 +12,13 @@ from llm_pool.app import composed
 from llm_pool.core.errors import DeadlineExceeded, ProviderOverloaded
 from llm_pool.core.streams import collect
 from llm_pool.core.types import Finished, Started, TextDelta
+from llm_pool.dispatch.learned import Learned
 from llm_pool.telemetry.metrics import Metrics
 from tests.scripted import USAGE, Board, InOrder, Scripted, Step, answer, counted, pool_of, request, settings_of
 
 if TYPE_CHECKING:
     from llm_pool.core.types import Event, Request
-    from llm_pool.pool import Pool, Snapshot
+from llm_pool.pool import Pool, Snapshot
 
 STARTED, WORD, END = Started("sim/m", "a"), TextDelta("word"), Finished("stop", USAGE)
 SILENT: list[tuple[Step, ...]] = [("stall",), (STARTED, "stall"), (STARTED, 60.0, WORD)]
@@ -184,16 +185,17 @@ async def test_a_cancellation_at_the_instant_of_the_deadline_stays_one() -> None
 
 
 def snapshot(provider: Scripted, version: str) -> Snapshot:
-    settings = settings_of({"a": {}})
-    parts = Board({}), Metrics(), asyncio.get_running_loop().time
+    settings = settings_of({"a": {}}, sections={"qos": {"max_retries": 0}})
+    metrics, chance, now = Metrics(), InOrder(), asyncio.get_running_loop().time
     return composed(
         settings,
         version=version,
         built={"a": provider},
-        health=parts[0],
-        metrics=parts[1],
-        now=parts[2],
-        random=InOrder(),
+        health=Board({}),
+        learned=Learned(metrics=metrics, now=now, random=chance),
+        metrics=metrics,
+        now=now,
+        random=chance,
     )
 
 

@@ -99,6 +99,13 @@ def _tasks(incomplete: str) -> list[str]:
     return [task for task in BUILT_IN if task.startswith(incomplete)]
 
 
+def _scenarios(incomplete: str) -> list[str]:
+    """For the shell."""
+    from llm_pool.simulate.scenarios import SCENARIOS
+
+    return [scenario for scenario in SCENARIOS if scenario.startswith(incomplete)]
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"llm-pool {__version__}")
@@ -296,3 +303,65 @@ def init(
     from llm_pool.cli.config import init
 
     return partial(init, file, prompts=prompts, force=force)
+
+
+@app.command(
+    **_settings(
+        "llm-pool simulate --scenario outage",
+        "llm-pool simulate --scenario heavy --compare other.toml --plot heavy.svg",
+        "llm-pool simulate --trace trace.jsonl --config new.toml --json",
+        after="scenarios:\n  steady  heavy  drift  incident  outage  brownout  overload  ratelimits",
+    )
+)
+def simulate(  # noqa: PLR0917 - typer calls by keyword
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="NAME", help="What happens; --list explains.", autocompletion=_scenarios),
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="What [telemetry] trace_file has recorded.")
+    ] = None,
+    config: Config = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", metavar="FILE", help="A second configuration, side by side.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw it over time, as an SVG file.")
+    ] = None,
+    requests: Annotated[
+        int | None, typer.Option("--requests", metavar="N", min=1, max=1_000_000, help="How many; else 6000.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="R", min=0.001, max=10_000, help="Requests per second; else 5.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="What they are for; else chat.", autocompletion=_tasks)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Equal seeds give equal figures.")] = 0,
+    listing: Annotated[bool, typer.Option("--list", help="Show the scenarios and exit.")] = False,
+    as_json: AsJson = False,
+    env_file: EnvFile = None,
+    quiet: Quiet = False,
+) -> Work:
+    """Show what a configuration would have done.
+
+    Its dispatch is asked on a clock that jumps, with providers that take as long and fail as a scenario says, or a
+    trace that was recorded. No model is asked.
+    """
+    from llm_pool.cli import simulate
+    from llm_pool.cli.output import Screen
+
+    screen = Screen(quiet=quiet)
+    if listing:
+        return partial(simulate.listed, screen)
+    asked = simulate.Asked(scenario, trace, seed=seed, requests=requests, rate=rate, task=task)
+    return partial(
+        simulate.simulate,
+        asked,
+        screen,
+        config=config,
+        compare=compare,
+        env_file=env_file,
+        plot_file=plot,
+        json=as_json,
+    )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LIST_WIDTH = 58  # a longer list is broken over lines
 _VALUE_WIDTH = 34  # origins are aligned after values up to this wide
-_OLLAMA_ONLY = frozenset({"num_ctx", "keep_alive", "preload"})
+_OLLAMA_ONLY = frozenset({"num_ctx", "keep_alive", "preload", "connect_timeout_ms"})
 
 Row = tuple[str, str, str]  # key, value, origin
 

@@ -264,8 +264,8 @@ class Sim(Section):
     per_token: Delay = Field(Delay(), description="wait between two words")
     load_ms: int = Field(0, ge=0, description="how long the model is `loading` before its first answer")
     fail_rate: Share = Field(0.0, description="share of calls that fail before the first word")
-    fail_with: Literal["unreachable", "timeout", "overloaded", "refused", "misconfigured", "garbled"] = Field(
-        "unreachable", description="how they fail"
+    fail_with: Literal["unreachable", "timeout", "overloaded", "limited", "refused", "misconfigured", "garbled"] = (
+        Field("unreachable", description="how they fail")
     )
     break_rate: Share = Field(0.0, description="share of calls that break off after the first word")
     stall_rate: Share = Field(0.0, description="share of calls that never say anything")

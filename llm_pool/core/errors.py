@@ -60,6 +60,10 @@ class UnknownModel(UnknownName):
     reason = "UNKNOWN_MODEL"
 
 
+class UnknownProvider(UnknownName):
+    reason = "UNKNOWN_PROVIDER"
+
+
 class NotFound(PoolError):
     reason = "NOT_FOUND"
 

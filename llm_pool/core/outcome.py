@@ -7,6 +7,7 @@ import asyncio
 from llm_pool.core.errors import CallerLeft, DeadlineExceeded, PoolError
 
 OK = "ok"
+OUTRUN = "OUTRUN"  # another one that was asked beside it was quicker
 
 
 def outcome_of(error: BaseException | None, *, answered: bool, late: bool) -> str:

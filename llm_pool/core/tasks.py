@@ -41,3 +41,15 @@ class Tasks(AbstractAsyncContextManager["Tasks"]):
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Wait until this task, which was told to, has ended. A cancellation meanwhile is passed on only then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llm_pool.core.outcome import OK
 from llm_pool.core.types import Usage
@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from llm_pool.core.types import Warning as Warned
 
 
+# Why a provider was called: it was the choice, another one had failed, it had failed itself, another one was silent
+# (`hedge`), or another one was slow (`race`).
+Kind = Literal["first", "failover", "retry", "hedge", "race"]
+
+
 @dataclass(slots=True)
 class Attempt:
     """One provider call. Instants are `core.clock.now` seconds; closed whatever the way out.
 
-    `outcome` is `running`, `ok`, or the reason of what ended it (`CANCELLED`: the caller or the pool walked away).
+    `outcome` is `running`, `ok`, or the reason of what ended it (`CANCELLED`: the caller or the pool walked away;
+    `OUTRUN`: another one asked beside it was quicker).
     """
 
     deployment: str
@@ -28,6 +34,12 @@ class Attempt:
     usage: Usage = Usage()
     outcome: str = "running"
     why: str = ""
+    kind: Kind = "first"
+
+    @property
+    def beside(self) -> bool:
+        """Whether it was asked while another one was still being asked."""
+        return self.kind in {"hedge", "race"}
 
 
 @dataclass(slots=True)
@@ -52,6 +64,10 @@ class Trace:
                 return attempt
         return None
 
+    def hedged(self) -> bool:
+        """Whether two were asked at a time."""
+        return len(self.attempts) > 1 and any(attempt.beside for attempt in self.attempts)
+
     def usage(self) -> Usage:
         """What all attempts together consumed, the lost ones too."""
         if len(self.attempts) == 1:
@@ -67,6 +83,7 @@ class Decision:
     voices: tuple[Attempt, ...]
     winner: str
     degraded: bool
+    hedged: bool
     why: str
     warnings: tuple[Warned, ...]
 
@@ -79,6 +96,7 @@ class Decision:
             voices=tuple(trace.attempts),
             winner=winner.deployment if winner else "",
             degraded=bool(degraded),
+            hedged=trace.hedged(),
             why="; ".join([*trace.notes, degraded] if degraded else trace.notes),
             warnings=tuple(trace.warnings),
         )

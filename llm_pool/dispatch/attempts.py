@@ -1,108 +1,90 @@
-"""Make one voice dependable: ask the next deployment when one fails before its first word.
+"""Make one voice dependable: failover, hedge and retry, which are three things, end at its first word.
 
-Failover is free and asks each deployment at most once. It ends at the first word: what has spoken is never swapped
-for another voice. A `whole` request is spoken only when everything is there, so it survives a line that drops
-half-way; and where it has a `spec`, an answer that does not fit is one more failure before the first word, unless it
-can be mended. The fallback tier is asked when every other candidate has failed, and also when none has said a word (of
-a `whole` request: all of them) by `FALLBACK_RESERVE` before the deadline.
+- *Failover*: another deployment after an error. Free; each deployment is asked at most once.
+- *Hedge*: another deployment, on another host, while the first is silent (`race.py`). A share of all requests may.
+- *Retry*: the same deployment again, after a pause, when there is nobody else of its tier. A share of all requests may,
+  each `max_retries` times at most, and never past its deadline.
+
+What has spoken is never swapped for another voice. A `whole` request is spoken only when everything is there, so it
+survives a line that drops half-way; and where it has a `spec`, an answer that does not fit is one more failure before
+the first word, unless it can be mended. The fallback tier is asked when every other candidate has failed, and also when
+none has said a word (of a `whole` request: all of them) by `FALLBACK_RESERVE` before the deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, ProviderError
-from llm_pool.core.streams import Ask, Events
-from llm_pool.core.types import WORDS, Event, Warning, replace
-from llm_pool.dispatch.router import Deployment
-from llm_pool.dispatch.validation import held
+from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, ProviderError, ProviderUnavailable
+from llm_pool.core.streams import Events
+from llm_pool.core.types import Text
+from llm_pool.dispatch.metering import FIRST, Asking
+from llm_pool.dispatch.race import Race
+from llm_pool.dispatch.race import Rules as RaceRules
+from llm_pool.dispatch.reading import Reading, read
+from llm_pool.dispatch.retrying import wait_before
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
+    from random import Random
     from types import TracebackType
 
     from llm_pool.core.streams import Answering
-    from llm_pool.core.types import Request
-    from llm_pool.dispatch.router import Router
+    from llm_pool.core.trace import Kind
+    from llm_pool.core.types import Event, Request
+    from llm_pool.dispatch.learned import Learned
+    from llm_pool.dispatch.line import Line
+    from llm_pool.dispatch.router import Deployment, Plan, Router
     from llm_pool.telemetry.metrics import Metrics
 
 FALLBACK_RESERVE = 0.1  # seconds before the deadline
-
-# How to ask one deployment, which must have spoken by an instant of `loop.time()`.
-Line: TypeAlias = Callable[[Deployment, float | None], Ask]
+SMALL_BITS = 10  # prompts of up to about a thousand characters are alike
 
 
 class Attempts:
     """`ask` is what a strategy's `then` ends in."""
 
-    def __init__(self, router: Router, metrics: Metrics, *, line: Line) -> None:
+    def __init__(
+        self, router: Router, metrics: Metrics, *, line: Line, learned: Learned, max_retries: int, random: Random
+    ) -> None:
         self.router = router
         self.metrics = metrics
         self.line = line
+        self.hedging = learned.hedging
+        self.retries = learned.retries
+        self.max_retries = max_retries
+        self.random = random
+        self.races = RaceRules(line, learned.hedging, metrics)
 
     def ask(self, request: Request) -> Answering:
         return _Dependable(self, request)
 
 
 class _Dependable(AbstractAsyncContextManager[Events]):
-    __slots__ = ("_attempts", "_inner", "_out", "_request")
+    __slots__ = ("_asked", "_attempts", "_failures", "_inner", "_out", "_race", "_request", "_reserve")
 
     def __init__(self, attempts: Attempts, request: Request) -> None:
         self._attempts = attempts
         self._request = request
         self._inner: Answering | None = None
+        self._race: Race | None = None
 
     async def __aenter__(self) -> Events:
-        request, attempts = self._request, self._attempts
-        candidates = attempts.router.candidates(request)
-        # Only where somebody stands behind the others is their silence cut short.
-        reserve = None
-        if len(candidates) > 1 and any(each.fallback for each in candidates):
-            left = request.deadline - asyncio.get_running_loop().time()
-            reserve = request.deadline - min(FALLBACK_RESERVE, left / 2)  # a short deadline is shared
-        failures: list[tuple[Deployment, ProviderError]] = []
-        for deployment in candidates:
-            speak_by = None if deployment.fallback else reserve
-            if speak_by is not None and asyncio.get_running_loop().time() >= speak_by:
-                continue
-            if failures:
-                attempts.metrics.failovers(failures[-1][0].name).inc()
+        plan = self._attempts.router.plan(self._request)
+        self._attempts.retries.earn()
+        self._failures: list[tuple[Deployment, ProviderError]] = []
+        reading: Reading | None = None
+        if plan.alone is not None:  # nobody to go to or to ask beside it: the shortest way
             try:
-                return await self._ask(deployment, speak_by)
+                reading = await read(self._attempts.line, plan.alone, self._request, FIRST)
             except ProviderError as error:
-                failures.append((deployment, error))
-        raise _summary(request, failures)
-
-    async def _ask(self, deployment: Deployment, speak_by: float | None) -> Events:
-        """Open one deployment and read until it has spoken, or, for a whole request, until it has ended."""
-        request, warnings = _capped(self._request, deployment)
-        inner = self._attempts.line(deployment, speak_by)(request)
-        events = await inner.__aenter__()
-        head: list[Event] = []
-        try:
-            async for event in events:
-                head.append(event)
-                if not request.whole and isinstance(event, WORDS):
-                    break
-            if request.spec is not None:
-                head, done = held(head, request.spec, who=deployment.name)
-                if done:
-                    request.trace.notes.append(f"the answer of {deployment.name} was {done}")
-        except BaseException as error:  # whatever ends it: what was entered is left, and told why
-            await inner.__aexit__(type(error), error, error.__traceback__)
-            raise
-        self._request.trace.warnings.extend(warnings)
-        head[1:1] = warnings  # after `Started`
-        if request.whole:
-            await inner.__aexit__(None, None, None)  # nothing more comes: its connection is free for others
-            self._out = _said(head)
-        else:
-            self._inner = inner
-            self._out = _continued(head, events)
+                self._failures.append((plan.alone, error))
+        if reading is None:
+            reading = await self._first_answer(plan)
+        self._inner = reading.inner
+        self._out = _said(reading.head) if reading.rest is None else _continued(reading.head, reading.rest)
         return self._out
 
     async def __aexit__(
@@ -111,8 +93,123 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         try:
             await self._out.aclose()
         finally:
-            if self._inner is not None:
-                await self._inner.__aexit__(kind, error, trace)
+            try:
+                if self._inner is not None:
+                    await self._inner.__aexit__(kind, error, trace)
+            finally:
+                if self._race is not None:
+                    await self._race.left()
+
+    async def _first_answer(self, plan: Plan) -> Reading:
+        """Ask one after the other, tier by tier. Raises the error that sums all failures up."""
+        self._asked = {deployment for deployment, _ in self._failures}
+        self._reserve = _reserve(self._request) if plan.fallbacks else None
+        try:
+            return await self._of_the_tiers(plan)
+        except BaseException:  # whatever ends it: what runs beside it is ended
+            if self._race is not None:
+                await self._race.left()
+            raise
+
+    async def _of_the_tiers(self, plan: Plan) -> Reading:
+        ready = plan.ready if len(plan.ready) < 2 else self._rerouted(plan.ready)  # noqa: PLR2004 - somewhere to go
+        for deployment in ready:
+            if deployment not in self._asked and (reading := await self._tried(deployment, beside=ready)) is not None:
+                return reading
+        if self._failures and (reading := await self._retried()) is not None:
+            return reading
+        for deployment in (*plan.fallbacks, *plan.unhealthy):
+            if (reading := await self._tried(deployment)) is not None:
+                return reading
+        if plan.desperate is not None and (reading := await self._tried(plan.desperate, panic=True)) is not None:
+            return reading
+        raise _summary(self._request, self._failures, plan.refused)
+
+    # --- Failover ---------------------------------------------------------------------------------------------------
+
+    async def _tried(
+        self, deployment: Deployment, *, beside: Sequence[Deployment] = (), again: bool = False, panic: bool = False
+    ) -> Reading | None:
+        """What it says; None where it fails. `beside` may be asked while it is silent."""
+        speak_by = None if deployment.fallback else self._reserve
+        if speak_by is not None and asyncio.get_running_loop().time() >= speak_by:
+            return None
+        kind: Kind = "first"
+        if again:
+            kind = "retry"
+            self._attempts.metrics.retries(deployment.name).inc()
+        elif self._failures:
+            kind = "failover"
+            self._attempts.metrics.failovers(self._failures[-1][0].name).inc()
+        self._asked.add(deployment)
+        race = self._race_with(deployment, beside, kind, speak_by) if len(beside) > 1 else None
+        try:
+            if race is not None:
+                return await race.run()
+            usual = kind == "first" and speak_by is None and not panic
+            asking = FIRST if usual else Asking(kind, speak_by=speak_by, panic=panic)
+            return await read(self._attempts.line, deployment, self._request, asking)
+        except ProviderError as error:
+            if race is None:  # which has noted it
+                self._failures.append((deployment, error))
+        return None
+
+    # --- Hedge ------------------------------------------------------------------------------------------------------
+
+    def _rerouted(self, ready: Sequence[Deployment]) -> Sequence[Deployment]:
+        """While the best one is late, most requests begin with the next one on another host."""
+        best = ready[0]
+        hedging = self._attempts.hedging
+        other = next((each for each in ready if each.host != best.host), None)
+        if other is None or hedging.rules.mode != "adaptive":
+            return ready
+        key = self._key(best)
+        if hedging.first((key, self._key(other))) == key:
+            return ready
+        return [other, *(each for each in ready if each is not other)]
+
+    def _race_with(
+        self, deployment: Deployment, beside: Sequence[Deployment], kind: Kind, speak_by: float | None
+    ) -> Race | None:
+        """A race in which the next one on another host may be asked, too; at most one of a request ever is."""
+        attempts = self._attempts
+        if attempts.hedging.rules.mode == "off" or (self._race is not None and self._race.both_asked):
+            return None
+        second = next((each for each in beside if each not in self._asked and each.host != deployment.host), None)
+        if second is None:
+            return None
+        self._race = Race(
+            attempts.races, self._request, deployment, second, kind=kind, key=self._key(deployment), speak_by=speak_by,
+            asked=self._asked, failures=self._failures,
+        )  # fmt: skip
+        return self._race
+
+    def _key(self, deployment: Deployment) -> Hashable:
+        return deployment.standing, self._request.task, _size(self._request)
+
+    # --- Retry ------------------------------------------------------------------------------------------------------
+
+    async def _retried(self) -> Reading | None:
+        attempts, loop = self._attempts, asyncio.get_running_loop()
+        for tries in range(attempts.max_retries):
+            soonest = self._soonest(tries)
+            if soonest is None:
+                return None
+            wait, deployment = soonest
+            if loop.time() + wait >= (self._reserve or self._request.deadline) or not attempts.retries.take():
+                return None
+            await asyncio.sleep(wait)
+            if deployment.standing.refusal(self._request.task) is not None:  # its breaker has opened meanwhile
+                return None
+            if (reading := await self._tried(deployment, again=True)) is not None:
+                return reading
+        return None
+
+    def _soonest(self, tries: int) -> tuple[float, Deployment] | None:
+        """Which of those that failed to ask again, and in how many seconds."""
+        last = dict(self._failures)
+        waits = [(wait_before(error, tries=tries, random=self._attempts.random), each) for each, error in last.items()]
+        return min(((wait, each) for wait, each in waits if wait is not None), key=lambda pair: pair[0], default=None)
 
 
 async def _said(head: list[Event]) -> Events:
@@ -127,26 +224,40 @@ async def _continued(head: list[Event], rest: Events) -> Events:
         yield event
 
 
-def _capped(request: Request, deployment: Deployment) -> tuple[Request, list[Warning]]:
-    """Never ask a deployment for more tokens than it may be asked for, and never in silence."""
-    asked, most = request.sampling.max_tokens, deployment.max_tokens
-    if most is None or asked is None or asked <= most:
-        return request, []
-    told = Warning("max_tokens_reduced", f"{deployment.name} may be asked for {most} tokens, not {asked}")
-    return replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=most)), [told]
+def _reserve(request: Request) -> float:
+    """By when others than the fallback tier must have spoken: only where somebody stands behind them."""
+    left = request.deadline - asyncio.get_running_loop().time()
+    return request.deadline - min(FALLBACK_RESERVE, left / 2)  # a short deadline is shared
 
 
-def _summary(request: Request, failures: Sequence[tuple[Deployment, ProviderError]]) -> Exception:
-    """One failure speaks for itself; several are named one by one."""
-    if not failures:
+def _size(request: Request) -> int:
+    """The bucket of the prompt's size, each four times the one before: long prompts take longer to the first word."""
+    characters = sum(len(part.text) for message in request.messages for part in message.parts if isinstance(part, Text))
+    return max(0, characters.bit_length() - SMALL_BITS) // 2
+
+
+def _summary(
+    request: Request,
+    failures: Sequence[tuple[Deployment, ProviderError]],
+    refused: Sequence[tuple[Deployment, ProviderError]],
+) -> Exception:
+    """One failure speaks for itself; several are named one by one. Where nobody was asked, it says when to come back."""
+    if not failures and not refused:
         return NoProvider(f"no provider is configured for task {request.task}")
-    if len(failures) == 1:
-        return failures[0][1]
-    names = [deployment.name for deployment, _ in failures]
+    last = {**dict(refused), **dict(failures)}
+    errors = list(last.values())
+    if len(last) == 1:
+        return errors[0]
+    names = [deployment.name for deployment in last]
     details = {
         each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": error.reason
-        for each, error in failures
+        for each, error in last.items()
     }
-    if any(isinstance(error, InvalidOutput) for _, error in failures):
+    if any(isinstance(error, InvalidOutput) for error in errors):
         return InvalidOutput(f"no answer fits the schema of task {request.task}", details=details)
-    return AllProvidersFailed(f"all {len(failures)} providers failed", details=details)
+    if all(isinstance(error, ProviderUnavailable) for error in errors):
+        soonest = min(error.retry_after or 1.0 for error in errors)
+        return ProviderUnavailable(
+            f"none of {len(last)} providers can be asked now", details=details, retry_after=soonest
+        )
+    return AllProvidersFailed(f"all {len(last)} providers failed", details=details)

@@ -1,18 +1,23 @@
-"""Know how every provider is without spending a token: ask each one's health now and then."""
+"""Know how every provider is without spending a token: ask each one's health now and then.
+
+What is told is what is believed: one that keeps falling ill again stays unhealthy until it has been well for a while.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
+from llm_pool.core import clock
 from llm_pool.core.ports.provider import Health
+from llm_pool.dispatch.flapping import LASTS, Flapping
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from llm_pool.core.ports.provider import Provider
@@ -30,6 +35,7 @@ UNKNOWN = Health("checking")
 @dataclass(slots=True, eq=False)
 class _Followed:
     provider: Provider
+    flapping: Flapping
     health: Health = UNKNOWN
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -38,9 +44,19 @@ class _Followed:
 class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
     """Owns one task per provider that it follows, until its block ends."""
 
-    def __init__(self, metrics: Metrics, *, every: float = EVERY) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        every: float = EVERY,
+        now: clock.Clock = clock.now,
+        recovered: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`recovered` is told the name of one that is unhealthy no more, or has a model that it did not have."""
         self._metrics = metrics
         self._every = every
+        self._now = now
+        self._recovered = recovered
         self._followed: dict[str, _Followed] = {}
 
     def of(self, name: str) -> Health:
@@ -55,7 +71,9 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
         """Look after these from now on, in this order. What is known of one that was followed already stays."""
         before = self._followed
         self._followed = {
-            name: before[name] if name in before and before[name].provider is provider else _Followed(provider)
+            name: before[name]
+            if name in before and before[name].provider is provider
+            else _Followed(provider, Flapping(now=self._now))
             for name, provider in providers.items()
         }
         gone = [each for name, each in before.items() if self._followed.get(name) is not each]
@@ -93,18 +111,35 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
             except Exception:  # a bug in one health check must not end the watching of it
                 log.exception("health check failed", extra=fields(deployment=name))
                 health = Health("unhealthy", "its health check failed")
-            before, followed.health = followed.health, health
-            self._metrics.up(name).set(health.state != "unhealthy")
+            self._told(name, followed, _believed(health, followed.flapping))
             followed.looked.set()
-            if (health.state, health.why) != (before.state, before.why):
-                level = logging.WARNING if health.state == "unhealthy" else logging.INFO
-                log.log(
-                    level,
-                    "provider is %s",
-                    health.state,
-                    extra=fields(deployment=name, before=before.state, why=health.why),
-                )
             await asyncio.sleep(self._every)
+
+    def _told(self, name: str, followed: _Followed, health: Health) -> None:
+        before, followed.health = followed.health, health
+        self._metrics.up(name).set(health.state != "unhealthy")
+        if (health.state, health.why) != (before.state, before.why):
+            level = logging.WARNING if health.state == "unhealthy" else logging.INFO
+            log.log(
+                level,
+                "provider is %s",
+                health.state,
+                extra=fields(deployment=name, before=before.state, why=health.why),
+            )
+        if health.state != "unhealthy" and (before.state == "unhealthy" or before.absent - health.absent):
+            self._recovered(name)
+
+
+def _believed(health: Health, flapping: Flapping) -> Health:
+    if health.state == "unhealthy":
+        flapping.ill()
+        return health
+    if flapping.well():
+        return health
+    times = "once" if flapping.falls == 1 else f"{flapping.falls} times in a row"
+    relapses = f"it fell ill again {times} within {LASTS / 60:.0f} minutes"
+    why = f"well again, which is believed after {flapping.watched:.0f} s: {relapses}"
+    return replace(health, state="unhealthy", why=why)
 
 
 async def _ended(some: Iterable[_Followed]) -> None:

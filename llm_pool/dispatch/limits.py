@@ -1,8 +1,16 @@
-"""How long one call of one deployment may take: to its first word, and in all. Of a `whole` request nothing is said
-before everything is there, so its first word is its last.
+"""How long one call of one deployment may take: to its first word, between two words, and in all.
 
-A timer around the whole call would also fire while the *caller* is busy with what it was given, and cancel the caller.
-So the alarm is on only during our own waits for the provider.
+1. To the first word, `first_token` seconds: of a `whole` request too, for from upstream it always streams.
+2. Between two words, `idle` seconds. `Started` and `Warning` are no words, and a provider's pings are no events at all.
+3. In all, `within` seconds; and by the instant `speak_by` the first word (of a `whole` request the last one) must be
+   there, for then it is another's turn.
+4. Only our own waits for the provider count. A timer around the whole call would also fire while the *caller* is busy
+   with what it was given, and cancel the caller. So the alarm is on only during our waits, a silence begins where we
+   begin to wait, and what is ready at once is had from whoever is late only because the caller was.
+5. What cannot pass before the request's deadline is not watched: the pool's own timer is sooner.
+
+Nearly no call ever meets a limit, so each has one timer, set to where the first limit could pass at the soonest. Words
+only note the time. When the timer fires it looks whether a limit has passed, and is else set to where one could.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from llm_pool.core.alarm import Alarm, Rang
-from llm_pool.core.errors import ProviderTimeout
+from llm_pool.core.errors import OutOfTime, ProviderTimeout
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.types import WORDS, Finished
 
@@ -21,70 +29,168 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
 
+TICK = 0.001  # seconds by which a timer may fire early: uvloop's count in milliseconds
+
 
 class Limits:
-    """`speak_by` is an instant, `within` the seconds that the whole call may take; None: no limit but the deadline."""
+    """`speak_by` is an instant of `loop.time()`, the others are seconds.
 
-    def __init__(self, name: str, *, speak_by: float | None, within: float | None) -> None:
-        self._name = name
-        self._speak_by = speak_by
-        self._within = within
+    What breaks `first_token` or `idle` raises ProviderTimeout; what breaks `within` or `speak_by`, OutOfTime.
+    """
+
+    __slots__ = ("first_token", "idle", "name", "soonest", "speak_by", "within")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        first_token: float,
+        idle: float,
+        within: float | None = None,
+        speak_by: float | None = None,
+    ) -> None:
+        self.name = name
+        self.first_token = first_token
+        self.idle = idle
+        self.within = within
+        self.speak_by = speak_by
+        self.soonest = min(first_token, idle) if within is None else min(first_token, idle, within)
 
     def open(self, request: Request, then: Ask) -> Answering:
-        end_by = None if self._within is None else asyncio.get_running_loop().time() + self._within
-        if end_by is not None and end_by >= request.deadline:  # the pool's own timer is sooner
-            end_by = None
-        if self._speak_by is None and end_by is None:
+        loop = asyncio.get_running_loop()
+        opened = loop.time()
+        soonest = opened + self.soonest
+        if self.speak_by is not None and self.speak_by < soonest:
+            soonest = self.speak_by
+        if soonest >= request.deadline:
             return then(request)
-        return _Limited(request, then, name=self._name, speak_by=_earlier(self._speak_by, end_by), end_by=end_by)
+        return _Limited(request, then, self, loop, opened=opened, soonest=soonest)
 
 
 class _Limited(Mapped):
-    __slots__ = ("_alarm", "_end_by", "_name")
+    """A call under limits. `_silent_since` is None until it has spoken."""
 
-    def __init__(self, request: Request, then: Ask, *, name: str, speak_by: float | None, end_by: float | None) -> None:
-        super().__init__(then, request)
-        self._name = name
-        self._end_by = end_by
-        self._alarm = Alarm(asyncio.get_running_loop())
-        self._alarm.set(speak_by)
+    __slots__ = ("_alarm", "_broken", "_limits", "_loop", "_missed", "_opened", "_silent_since", "_speak_by", "_timer")
+
+    def __init__(
+        self,
+        request: Request,
+        then: Ask,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        opened: float,
+        soonest: float,
+    ) -> None:
+        self._then = then
+        self._request = request
+        self._limits = limits
+        self._loop = loop
+        self._opened = opened
+        self._speak_by = limits.speak_by
+        self._silent_since: float | None = None
+        self._missed = False  # the timer fired while the caller was busy
+        self._broken: ProviderTimeout | None = None
+        self._alarm = Alarm(loop)
+        self._timer: asyncio.TimerHandle | None = loop.call_at(soonest, self._look)
 
     async def __aenter__(self) -> Events:
+        self._alarm.begin()
         try:
-            with self._alarm:
-                return await super().__aenter__()
-        except Rang:
-            self._alarm.set(None)
-            raise self._too_slow() from None
-        except BaseException:  # whatever ends it: no timer stays behind
-            self._alarm.set(None)
+            self._inner = self._then(self._request)
+            self._out = self._map(await self._inner.__aenter__())
+        except BaseException as error:  # whatever ends it: no timer stays behind
+            self._disarm()
+            self._end(error)
             raise
+        self._alarm.end()
+        return self._out
 
     async def _map(self, events: Events) -> Events:
-        spoken = False
-        while True:
-            try:
-                with self._alarm:
-                    event = await anext(events)
-            except StopAsyncIteration:
-                return
-            except Rang:
-                raise self._too_slow() from None
-            if not spoken and isinstance(event, Finished if self._request.whole else WORDS):
-                spoken = True
-                self._alarm.set(self._end_by)
-            yield event
+        alarm, time = self._alarm, self._loop.time
+        alarm.begin()
+        try:
+            async for event in events:
+                alarm.end()
+                if isinstance(event, WORDS):
+                    if self._speak_by is not None and (not self._request.whole or isinstance(event, Finished)):
+                        self._speak_by = None
+                    yield event
+                    self._silent_since = time()
+                elif self._silent_since is None:
+                    yield event
+                else:  # the silence goes on, but for the time that the caller takes
+                    handed = time()
+                    yield event
+                    self._silent_since += time() - handed
+                if self._missed:
+                    self._missed = False
+                    self._arm()
+                alarm.begin()
+        except asyncio.CancelledError as error:
+            self._end(error)
+            raise
+        finally:
+            alarm.end()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._alarm.set(None)
-        await super().__aexit__(kind, error, trace)
+        self._disarm()
+        try:
+            await self._out.aclose()
+        finally:
+            await self._inner.__aexit__(kind, error, trace)
 
-    def _too_slow(self) -> ProviderTimeout:
-        return ProviderTimeout(f"{self._name} took longer than it may")
+    def _look(self) -> None:
+        """The timer fired. While nobody waits for the provider nothing is late; the next wait sets the timer anew."""
+        self._timer = None
+        if not self._alarm.on:
+            self._missed = True
+            return
+        self._broken = self._passed(self._loop.time() + TICK)
+        if self._broken is None:
+            self._arm()
+        else:
+            self._alarm.ring()
 
+    def _arm(self) -> None:
+        """Look again where the first limit could pass. That only ever moves away: once beyond the deadline, always."""
+        silent_since = self._silent_since
+        instants = [(self._loop.time() if silent_since is None else silent_since) + self._limits.idle]
+        if silent_since is None:
+            instants.append(self._opened + self._limits.first_token)
+        if self._limits.within is not None:
+            instants.append(self._opened + self._limits.within)
+        if self._speak_by is not None:
+            instants.append(self._speak_by)
+        soonest = min(instants)
+        if soonest < self._request.deadline:
+            self._timer = self._loop.call_at(soonest, self._look)
 
-def _earlier(first: float | None, second: float | None) -> float | None:
-    given = [instant for instant in (first, second) if instant is not None]
-    return min(given, default=None)
+    def _passed(self, now: float) -> ProviderTimeout | None:
+        """What is wrong at `now`, the provider's own fault first."""
+        limits, silent_since = self._limits, self._silent_since
+        if silent_since is None and now >= self._opened + limits.first_token:
+            return ProviderTimeout(f"{limits.name} said nothing for {limits.first_token:g} s")
+        if silent_since is not None and now >= silent_since + limits.idle:
+            return ProviderTimeout(f"{limits.name} fell silent for {limits.idle:g} s")
+        if limits.within is not None and now >= self._opened + limits.within:
+            return OutOfTime(f"{limits.name} took longer than {limits.within:g} s")
+        if self._speak_by is not None and now >= self._speak_by:
+            what = "was not done" if self._request.whole else "had not spoken"
+            return OutOfTime(f"{limits.name} {what} in the time that was left for it")
+        return None
+
+    def _end(self, error: BaseException) -> None:
+        """Raises what is wrong where `error` is the alarm's own cancellation."""
+        try:
+            self._alarm.end(error)
+        except Rang:
+            assert self._broken is not None  # noqa: S101 - nobody else rings
+            raise self._broken from None
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,33 +1,51 @@
-"""The stages of asking one deployment, outermost first. Breaker, concurrency and cooldown find their place here."""
+"""The stages of asking one deployment, outermost first.
+
+- *turns*: wait for room at this deployment. Outermost, so that waiting for a turn is no call yet: nothing is metered.
+- *metering*: the attempt is written down, the deployment's standing (breaker, cooldown, load) told of it. Outside of the
+  limits, so that a call cut short by one is written down as that.
+- *limits*: how long it may be silent.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from llm_pool.core.streams import nested
+from llm_pool.core.streams import Ask, nested
 from llm_pool.core.types import replace
+from llm_pool.dispatch.admission import Turns
 from llm_pool.dispatch.limits import Limits
-from llm_pool.dispatch.metering import Metering
+from llm_pool.dispatch.metering import FIRST, Asking, Metering
+from llm_pool.dispatch.router import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llm_pool.core.clock import Clock
-    from llm_pool.core.streams import Answering, Ask, Gate
+    from llm_pool.core.streams import Answering, Gate
     from llm_pool.core.types import Request
-    from llm_pool.dispatch.attempts import Line
-    from llm_pool.dispatch.router import Deployment
     from llm_pool.telemetry.metrics import Metrics
+
+# How to ask one deployment this time.
+Line: TypeAlias = Callable[[Deployment, Asking], Ask]
 
 
 def lines(metrics: Metrics, *, now: Clock, configured: Iterable[Deployment] = ()) -> Line:
-    """How every deployment is asked. The stages of those `configured` are built once."""
+    """How every deployment is asked. The stages of those `configured`, asked as usual, are built once."""
 
-    def built(deployment: Deployment, speak_by: float | None) -> Ask:
-        # Metering stands outside of the limits, so that a call cut short by one is written down as that.
-        gates: list[Gate] = [Metering(deployment, metrics, now=now)]
-        if speak_by is not None or deployment.timeout is not None:
-            gates.append(Limits(deployment.name, speak_by=speak_by, within=deployment.timeout))
+    def built(deployment: Deployment, asking: Asking) -> Ask:
+        gates: list[Gate] = [
+            Metering(deployment, metrics, now=now, asking=asking),
+            Limits(
+                deployment.name,
+                first_token=deployment.first_token_timeout,
+                idle=deployment.idle_timeout,
+                within=deployment.timeout,
+                speak_by=asking.speak_by,
+            ),
+        ]
+        if deployment.standing.slots is not None:
+            gates.insert(0, Turns(deployment.standing.slots, deployment.name, by=asking.speak_by))
         ask = nested(gates, deployment.provider.chat)
 
         def by_its_own_name(request: Request) -> Answering:
@@ -35,11 +53,12 @@ def lines(metrics: Metrics, *, now: Clock, configured: Iterable[Deployment] = ()
 
         return by_its_own_name
 
-    kept = {deployment: built(deployment, None) for deployment in configured}
+    kept = {deployment: built(deployment, FIRST) for deployment in configured}
 
-    def line(deployment: Deployment, speak_by: float | None) -> Ask:
-        # An instant is never the same again, and neither is a deployment that a request's own words made.
-        ask = kept.get(deployment) if speak_by is None else None
-        return ask or built(deployment, speak_by)
+    def line(deployment: Deployment, asking: Asking) -> Ask:
+        # What is special about a call is never the same again, and neither is a deployment that a request's own words
+        # made.
+        ask = kept.get(deployment) if asking is FIRST else None
+        return ask or built(deployment, asking)
 
     return line

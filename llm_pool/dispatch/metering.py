@@ -1,12 +1,15 @@
-"""Write down every provider call - when, how long, how many tokens, how it ended - whatever its way out."""
+"""Write down every provider call - when, how long, how many tokens, how it ended - whatever its way out, and tell the
+deployment's standing of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from llm_pool.core.errors import InvalidOutput, ProviderError
-from llm_pool.core.outcome import OK, outcome_of
+from llm_pool.core.outcome import OK, OUTRUN, outcome_of
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.trace import Attempt
 from llm_pool.core.types import (
@@ -22,23 +25,42 @@ from llm_pool.core.types import (
     Usage,
     Warning,
 )
+from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
+from llm_pool.dispatch.verdict import verdict_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_pool.core.clock import Clock
     from llm_pool.core.streams import Answering, Ask
+    from llm_pool.core.trace import Kind
+    from llm_pool.dispatch.breaker import Verdict
     from llm_pool.dispatch.router import Deployment
     from llm_pool.telemetry.metrics import Metrics
 
-CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English; only for counts that a provider did not report
+
+@dataclass(slots=True)
+class Asking:
+    """How one deployment is asked this time. `speak_by`: an instant of `loop.time()`; `panic`: although its breaker is
+    open. A race sets `outrun` before it hangs up on the one that lost.
+    """
+
+    kind: Kind = "first"
+    speak_by: float | None = None
+    panic: bool = False
+    outrun: bool = False
+
+
+FIRST = Asking()  # the usual one; nobody writes to it
 
 
 class Metering:
-    """The gate around one deployment's provider."""
+    """The gate around one deployment's provider. Raises ProviderUnavailable where its breaker does not admit the call."""
 
-    def __init__(self, deployment: Deployment, metrics: Metrics, *, now: Clock) -> None:
+    def __init__(self, deployment: Deployment, metrics: Metrics, *, now: Clock, asking: Asking = FIRST) -> None:
         self.deployment = deployment
+        self.standing = deployment.standing
+        self.asking = asking
         self.metrics = metrics
         self.asked = metrics.asked
         self.degraded = deployment.degraded
@@ -49,25 +71,28 @@ class Metering:
 
 
 class _Metered(Mapped):
-    __slots__ = ("_attempt", "_error", "_gate", "_said")
+    __slots__ = ("_attempt", "_error", "_gate", "_permit", "_said", "_tokens")
 
     def __init__(self, gate: Metering, request: Request, then: Ask) -> None:
         super().__init__(then, request)
         self._gate = gate
         self._said = 0
-        self._error: ProviderError | None = None
+        self._error: BaseException | None = None  # of the provider's, or of its limits
 
     async def __aenter__(self) -> Events:
         gate = self._gate
-        deployment = gate.deployment
+        request, deployment, standing = self._request, gate.deployment, gate.standing
+        self._tokens = 0 if standing.quota is None else _most_tokens(request)
+        self._permit = standing.begin(request.task, tokens=self._tokens, panic=gate.asking.panic)
         gate.asked[deployment.name] += 1
-        self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now())
-        self._request.trace.attempts.append(self._attempt)
+        self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now(), kind=gate.asking.kind)
+        request.trace.attempts.append(self._attempt)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
-            self._inner = self._then(self._request)
+            self._inner = self._then(request)
             self._out = self._map(await self._inner.__aenter__())
             return self._out
         except BaseException as error:  # whatever ends it is written down
+            self._error = error
             self._close(error)
             raise
 
@@ -79,7 +104,8 @@ class _Metered(Mapped):
                     yield Started(deployment.model, deployment.name)
                     continue
                 if attempt.first_token is None and isinstance(event, WORDS):
-                    attempt.first_token = self._gate.now()
+                    attempt.first_token = now = self._gate.now()
+                    self._gate.standing.spoke(now - attempt.started)
                 match event:
                     case TextDelta() | ReasoningDelta():
                         self._said += len(event.text)
@@ -95,7 +121,7 @@ class _Metered(Mapped):
                     case _:
                         assert_never(event)
                 yield event
-        except ProviderError as error:
+        except (ProviderError, asyncio.CancelledError) as error:
             # Kept, for a consumer may handle it inside its block and then leave as if nothing had been.
             self._error = error
             raise
@@ -110,27 +136,48 @@ class _Metered(Mapped):
 
     def _close(self, error: BaseException | None) -> None:
         """Close the attempt, unless `Finished` has: then all that can be wrong yet is what the answer says."""
-        attempt = self._attempt
+        attempt, gate = self._attempt, self._gate
+        own, late = self._error, False
         if attempt.ended is None:
-            error = self._error or error
             late = asyncio.get_running_loop().time() >= self._request.deadline
+            error = own if isinstance(own, ProviderError) else error
             attempt.why = error.message if isinstance(error, ProviderError) else ""
-            if self._said:
+            if self._said or gate.asking.outrun:  # who was outrun has read the question, and may charge for it
                 attempt.usage = self._estimate()
-            self._end(outcome_of(error, answered=False, late=late))
+            self._end(OUTRUN if gate.asking.outrun else outcome_of(error, answered=False, late=late))
         elif isinstance(error, InvalidOutput):
             attempt.outcome, attempt.why = error.reason, error.message
-        self._gate.asked[attempt.deployment] -= 1
-        self._gate.metrics.attempt_ended(attempt)
+        gate.asked[attempt.deployment] -= 1
+        self._tell(own, late=late)
+        gate.metrics.attempt_ended(attempt)
+
+    def _tell(self, own: BaseException | None, *, late: bool) -> None:
+        attempt, standing = self._attempt, self._gate.standing
+        verdict: Verdict = "success"
+        if attempt.outcome != OK:
+            left = asyncio.CancelledError() if own is None else own  # nothing of its own ended it
+            silent_for = (
+                None if attempt.first_token is not None or attempt.ended is None else attempt.ended - attempt.started
+            )
+            verdict = (
+                "neutral"
+                if self._gate.asking.outrun
+                else verdict_of(left, late=late, silent_for=silent_for, usual=standing.words.median)
+            )
+        standing.end(self._permit, attempt, verdict, own, task=self._request.task, tokens=self._tokens, said=self._said)
 
     def _end(self, outcome: str) -> None:
         self._attempt.ended = self._gate.now()
         self._attempt.outcome = outcome
 
     def _estimate(self) -> Usage:
-        asked = sum(
-            len(part.text) for message in self._request.messages for part in message.parts if isinstance(part, Text)
-        )
-        return Usage(
-            input=-(-asked // CHARACTERS_PER_TOKEN), output=-(-self._said // CHARACTERS_PER_TOKEN), estimated=True
-        )
+        return Usage(input=_tokens_of(self._request), output=-(-self._said // CHARACTERS_PER_TOKEN), estimated=True)
+
+
+def _tokens_of(request: Request) -> int:
+    asked = sum(len(part.text) for message in request.messages for part in message.parts if isinstance(part, Text))
+    return -(-asked // CHARACTERS_PER_TOKEN)
+
+
+def _most_tokens(request: Request) -> int:
+    return _tokens_of(request) + (request.sampling.max_tokens or 0)

@@ -1,17 +1,19 @@
-"""Which deployments may answer a request, best first. Pure: it looks at configuration and health and decides."""
+"""Which deployments may answer a request, best first. Pure: it looks at configuration, health and standing and decides."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Iterable
+from llm_pool.dispatch.standing import Standing, Terms
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from llm_pool.core.errors import ProviderError
     from llm_pool.core.ports.provider import Health, Provider
     from llm_pool.core.types import Request
+    from llm_pool.dispatch.balance import Balance, Load
 
 ANY = "*"
 
@@ -21,39 +23,63 @@ class Deployment:
     """One model of one `[[providers]]` table.
 
     `model` is its public id `provider/model`, `upstream` the provider's own name for it, `tasks` are those it is asked
-    for without being named; `timeout` is in seconds.
+    for without being named. `host` is where it runs: two on one host are slow together. Times are in seconds.
     """
 
     name: str
     model: str
     upstream: str
     provider: Provider
+    standing: Standing
+    terms: Terms = Terms()
     tasks: frozenset[str] = frozenset()
+    host: str = ""
     weight: float = 1.0
+    priority: int = 0
     fallback: bool = False
     model_free: bool = False  # no language model answers there
     max_tokens: int | None = None
     timeout: float | None = None
+    first_token_timeout: float = 30.0
+    idle_timeout: float = 20.0
 
     @property
     def degraded(self) -> str:
         """Why an answer of it is less than was asked for; "" where it is not."""
         return "fallback" if self.fallback else "no language model" if self.model_free else ""
 
+    @property
+    def load(self) -> Load:
+        return self.standing.load
 
-class Router:
-    """Orders candidates: the usable ones by weighted chance, then the fallback tier, then the unhealthy.
 
-    The unhealthy come last instead of never: what health says may be a few seconds old, and asking is free once
-    nobody else is left.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who may be asked, tier by tier, each in its order; `refused`: who must not be asked now, and why.
+
+    The unhealthy come last instead of never: what health says may be a few seconds old, and asking is free once nobody
+    else is left.
     """
 
-    def __init__(
-        self, deployments: Iterable[Deployment], *, health: Callable[[str], Health], random: random.Random
-    ) -> None:
+    ready: Sequence[Deployment]
+    fallbacks: Sequence[Deployment] = ()
+    unhealthy: Sequence[Deployment] = ()
+    refused: Sequence[tuple[Deployment, ProviderError]] = ()
+    desperate: Deployment | None = None  # to be asked all the same where nobody else is left
+
+    @property
+    def alone(self) -> Deployment | None:
+        """The one who is there, where there is nobody else to choose or to fall back to."""
+        return self.ready[0] if len(self.ready) == 1 and not self.fallbacks else None
+
+
+class Router:
+    """Sorts candidates into the tiers of a plan, and has the first of them balanced."""
+
+    def __init__(self, deployments: Iterable[Deployment], *, health: Callable[[str], Health], balance: Balance) -> None:
         """`health` tells of a table by its name."""
         self._health = health
-        self._random = random
+        self._balance = balance
         self._by_model: dict[str, list[Deployment]] = {}
         self._wildcards: dict[str, list[Deployment]] = {}
         self._balanced: list[Deployment] = []
@@ -64,16 +90,23 @@ class Router:
                 self._by_model.setdefault(deployment.model, []).append(deployment)
                 self._balanced.append(deployment)
         self._by_task: dict[str, list[Deployment]] = {}
+        self._alone: dict[str, Plan] = {}  # by task: plans of the one who serves it
 
-    def candidates(self, request: Request) -> list[Deployment]:
-        """Every deployment that may be asked, in the order to ask them. Empty where none is configured."""
+    def plan(self, request: Request) -> Plan:
+        """Everybody who could answer. Empty where nobody is configured to."""
         if request.model is not None:
-            return self._ordered(self._named(request.model))
+            return self._planned(self._named(request.model), request.task)
+        alone = self._alone.get(request.task)
+        if alone is not None and alone.ready[0].standing.refusal(request.task) is None:
+            return alone
         serving = self._by_task.get(request.task)
         if serving is None:  # task names are configured ones, so this stays small
             serving = [deployment for deployment in self._balanced if request.task in deployment.tasks]
             self._by_task[request.task] = serving
-        return self._ordered(serving)
+        plan = self._planned(serving, request.task)
+        if len(serving) == 1 and plan.ready:
+            self._alone[request.task] = plan
+        return plan
 
     def _named(self, model: str) -> list[Deployment]:
         """Deployments of one model. A named fallback is a candidate like any other."""
@@ -86,26 +119,37 @@ class Router:
             for deployment in self._wildcards.get(prefix, [])
         ]
 
-    def _ordered(self, deployments: list[Deployment]) -> list[Deployment]:
-        if len(deployments) == 1:
-            return deployments
-        usable: list[tuple[float, Deployment]] = []
+    def _planned(self, deployments: list[Deployment], task: str) -> Plan:
+        free: list[Deployment] = []
+        full: list[Deployment] = []
         fallbacks: list[Deployment] = []
         unhealthy: list[Deployment] = []
+        refused: list[tuple[Deployment, ProviderError]] = []
         for deployment in deployments:
-            if deployment.fallback:
+            if (why := deployment.standing.refusal(task)) is not None:
+                refused.append((deployment, why))
+            elif deployment.fallback:
                 fallbacks.append(deployment)
-            elif self._down(deployment):
+            elif len(deployments) > 1 and self._down(deployment):
                 unhealthy.append(deployment)
             else:
-                usable.append((self._chance(deployment.weight), deployment))
-        usable.sort(key=lambda pair: pair[0])
-        return [deployment for _, deployment in usable] + fallbacks + unhealthy
+                (full if deployment.standing.full else free).append(deployment)
+        ready = [each for tier in (free, full) for each in (tier if len(tier) < 2 else self._balance.order(tier))]  # noqa: PLR2004
+        desperate = None if ready or unhealthy else _tried_soonest([each for each, _ in refused], task)
+        return Plan(ready, fallbacks, unhealthy, refused, desperate)
 
     def _down(self, deployment: Deployment) -> bool:
         health = self._health(deployment.name)
         return health.state == "unhealthy" or deployment.upstream in health.absent
 
-    def _chance(self, weight: float) -> float:
-        """An order drawn by weight without replacement: exponential keys (Efraimidis and Spirakis, 2006)."""
-        return -math.log(1.0 - self._random.random()) / weight
+
+def _tried_soonest(refused: Sequence[Deployment], task: str) -> Deployment | None:
+    """Where the breakers of several are open, and of nobody else, the one that would be tried next: rather ask it than
+    refuse everybody. Of a single one there is nothing to choose, and its breaker is obeyed.
+    """
+    opened = [
+        each for each in refused if not each.standing.breaker(task).admits() and not each.standing.cooldown.active
+    ]
+    if len(opened) < 2:  # noqa: PLR2004 - several
+        return None
+    return min(opened, key=lambda each: each.standing.breaker(task).opens_in())

@@ -9,12 +9,13 @@ import re
 from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import CallerLeft, DeadlineExceeded, ShuttingDown
-from llm_pool.core.outcome import OK
+from llm_pool.core.outcome import OK, OUTRUN
 from llm_pool.telemetry.logs import line
 
 if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
     from llm_pool.core.errors import PoolError
+    from llm_pool.core.trace import Trace
     from llm_pool.core.types import Request
     from llm_pool.edges.readiness import Lifecycle
     from llm_pool.telemetry.metrics import Metrics
@@ -105,8 +106,20 @@ def _told(request: Request) -> dict[str, object]:
         "winner_model": winner.model if winner else "",
         "attempts": len(trace.attempts),
         **({"failed": failed} if failed else {}),
+        **({"hedged": _hedge(trace)} if trace.hedged() else {}),
         "from_cache": trace.from_cache,
         "degraded": winner is not None and bool(winner.degraded),
         "input_tokens": usage.input,
         "output_tokens": usage.output,
+    }
+
+
+def _hedge(trace: Trace) -> dict[str, object]:
+    """Who was asked beside whom, who won, and what the others cost."""
+    winner = trace.winner()
+    lost = [attempt for attempt in trace.attempts if attempt.outcome == OUTRUN]
+    return {
+        "to": [attempt.deployment for attempt in trace.attempts if attempt.beside],
+        "won": winner is not None and winner.beside,
+        "lost_tokens": sum(attempt.usage.input + attempt.usage.output for attempt in lost),
     }

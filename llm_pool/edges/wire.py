@@ -241,6 +241,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
         "voices": [_voice_json(attempt) for attempt in decision.voices],
         "winner": decision.winner,
         "degraded": decision.degraded,
+        "hedged": decision.hedged,
         "why": decision.why,
         "warnings": [{"code": warning.code, "message": warning.message} for warning in decision.warnings],
     }
@@ -250,6 +251,7 @@ def _voice_json(attempt: Attempt) -> dict[str, Any]:
     return {
         "provider": attempt.deployment,
         "model": attempt.model,
+        "kind": attempt.kind,
         "outcome": attempt.outcome,
         "latency_ms": milliseconds(attempt.started, attempt.ended),
         "first_token_ms": milliseconds(attempt.started, attempt.first_token),

@@ -140,6 +140,33 @@ class Metrics:
                 registry=registry,
             )
         )
+        self.retries = Labelled(
+            Counter("llm_pool_retries", "Calls that asked the same deployment again", ["deployment"], registry=registry)
+        )
+        self.hedges = Labelled(
+            Counter(
+                "llm_pool_hedges",
+                "Calls beside a silent or slow one: sent to this deployment, and won by it",
+                ["deployment", "outcome"],
+                registry=registry,
+            )
+        )
+        self.breaker_state = Labelled(
+            Gauge(
+                "llm_pool_breaker_state",
+                "Circuit breakers: 0 closed, 1 half-open, 2 open",
+                ["deployment", "model", "task"],
+                registry=registry,
+            )
+        )
+        self.breaker_changes = Labelled(
+            Counter(
+                "llm_pool_breaker_changes",
+                "Changes of circuit breakers, by what they became",
+                ["deployment", "state"],
+                registry=registry,
+            )
+        )
         self.up = Labelled(
             Gauge("llm_pool_provider_up", "1 where a deployment can be asked", ["deployment"], registry=registry)
         )

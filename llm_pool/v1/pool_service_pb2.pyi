@@ -271,11 +271,14 @@ class Voice(_message.Message):
     FIRST_TOKEN_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     model: _builtins.str
     outcome: _builtins.str
     """"ok", or the reason it did not answer."""
     why: _builtins.str
+    kind: _builtins.str
+    """Why it was asked: "first", "failover", "retry", or beside another one that was silent ("hedge") or slow ("race")."""
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration: ...
     @_builtins.property
@@ -292,10 +295,11 @@ class Voice(_message.Message):
         first_token: _duration_pb2.Duration | None = ...,
         usage: Global___Usage | None = ...,
         why: _builtins.str = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "latency", b"latency", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "latency", b"latency", "model", b"model", "outcome", b"outcome", "provider", b"provider", "usage", b"usage", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "kind", b"kind", "latency", b"latency", "model", b"model", "outcome", b"outcome", "provider", b"provider", "usage", b"usage", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,11 +339,14 @@ class Decision(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    HEDGED_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
     winner: _builtins.str
     degraded: _builtins.bool
     """Less than was asked for: for example a fallback answered."""
     why: _builtins.str
+    hedged: _builtins.bool
+    """Two were asked at a time; the voices tell whom, who won and what it cost."""
     @_builtins.property
     def voices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Voice]: ...
     @_builtins.property
@@ -353,10 +360,11 @@ class Decision(_message.Message):
         degraded: _builtins.bool = ...,
         why: _builtins.str = ...,
         warnings: _abc.Iterable[Global___Notice] | None = ...,
+        hedged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "strategy", b"strategy", "voices", b"voices", "warnings", b"warnings", "why", b"why", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hedged", b"hedged", "strategy", b"strategy", "voices", b"voices", "warnings", b"warnings", "why", b"why", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

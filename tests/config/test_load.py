@@ -71,9 +71,8 @@ def test_version_path_and_origins(tmp_path: Path) -> None:
 
 def test_what_is_set_and_not_active_yet_is_listed(tmp_path: Path) -> None:
     text = '[ensemble]\ndefault_strategy = "JUDGE"\n[cache]\nenabled = true\n' + PROVIDER
-    it = loaded(tmp_path, text, {"MAX_RETRIES": "1"})
+    it = loaded(tmp_path, text)
     assert it.pending == (
-        ("qos.max_retries", "environment MAX_RETRIES"),
         ("ensemble.default_strategy", "llm-pool.toml:2"),
         ("cache.enabled", "llm-pool.toml:4"),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_pool.pool import Pool
 
 FALLBACK = {"fallback": True}
+ONCE = {"qos": {"max_retries": 0, "hedge": "off"}}
 STARTED = Started("sim/m", "a")
 
 
@@ -97,7 +98,9 @@ async def test_each_deployment_is_asked_at_most_once_and_each_is_named(whole: bo
     gone = Scripted(opening=[ProviderUnreachable("gone")])
     tables: dict[str, dict[str, object]] = {"c": {"fallback": True}, "d": {"weight": 9.0}}
     parts = {"a": failing(), "b": gone, "c": breaking(), "d": failing()}
-    _, error = await heard(pool_of(parts, tables=tables, states={"d": "unhealthy"}), asked := request(whole=whole))
+    _, error = await heard(
+        pool_of(parts, tables=tables, states={"d": "unhealthy"}, sections=ONCE), asked := request(whole=whole)
+    )
     assert isinstance(error, AllProvidersFailed)
     assert error.details == {
         "a": "PROVIDER_OVERLOADED", "b": "PROVIDER_UNREACHABLE", "c": "STREAM_BROKEN", "d": "PROVIDER_OVERLOADED",
@@ -231,7 +234,8 @@ async def test_without_a_fallback_silence_may_last_until_the_deadline() -> None:
 
 async def test_who_comes_too_late_for_the_reserve_is_skipped_for_the_fallback() -> None:
     never, stand_in = Scripted(), Scripted()
-    pool = pool_of({"a": Scripted(STARTED, "stall"), "b": never, "c": stand_in}, tables={"c": FALLBACK})
+    parts = {"a": Scripted(STARTED, "stall"), "b": never, "c": stand_in}
+    pool = pool_of(parts, tables={"c": FALLBACK}, sections=ONCE)
     assert (await pool.infer(request(deadline=5.0))).provider == "c"
     assert never.opened == 0
 

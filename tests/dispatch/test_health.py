@@ -15,14 +15,17 @@ from llm_pool.telemetry.metrics import Metrics
 from tests.scripted import Scripted, counted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 ILL, WELL = Health("unhealthy", "no connection"), Health("healthy")
 
 
 @asynccontextmanager
-async def watch(*, metrics: Metrics | None = None, **providers: Scripted) -> AsyncIterator[HealthWatch]:
-    async with HealthWatch(metrics or Metrics(), every=5.0) as health:
+async def watch(
+    *, metrics: Metrics | None = None, recovered: Callable[[str], None] = lambda _: None, **providers: Scripted
+) -> AsyncIterator[HealthWatch]:
+    now = asyncio.get_running_loop().time
+    async with HealthWatch(metrics or Metrics(), every=5.0, now=now, recovered=recovered) as health:
         await health.follow(providers)
         yield health
 
@@ -158,6 +161,96 @@ async def test_many_changes_leave_one_watch_for_each() -> None:
             await asyncio.sleep(0.1)
         assert len(asyncio.all_tasks()) == 1 + 2
     assert len(asyncio.all_tasks()) == 1
+
+
+# --- One that keeps falling ill ---------------------------------------------------------------------------------
+
+
+WATCHED_5 = "well again, which is believed after 5 s: it fell ill again once within 5 minutes"
+WATCHED_10 = "well again, which is believed after 10 s: it fell ill again 2 times in a row within 5 minutes"
+
+
+async def test_a_recovery_after_one_that_did_not_last_is_believed_later(caplog: pytest.LogCaptureFixture) -> None:
+    """And each change of what is believed is logged once, not each check."""
+    caplog.set_level(logging.INFO)
+    metrics = Metrics()
+    async with watch(a=Scripted(healths=[ILL, WELL, ILL, WELL, ILL, WELL, WELL]), metrics=metrics) as health:
+        seen = []
+        for _ in range(8):
+            await asyncio.sleep(4)
+            up = counted(metrics, "llm_pool_provider_up", {"deployment": "a"})
+            assert up == (health.of("a").state != "unhealthy")
+            seen.append((health.of("a").state, health.of("a").why))
+            await asyncio.sleep(1)
+    ill = ("unhealthy", "no connection")
+    assert seen[:4] == [ill, ("healthy", ""), ill, ("unhealthy", WATCHED_5)]
+    assert seen[4:] == [ill, ("unhealthy", WATCHED_10), ("unhealthy", WATCHED_10), ("healthy", "")]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] + 4 * ["WARNING"] + ["INFO"]
+
+
+async def test_what_is_known_of_its_illnesses_stays_while_others_change() -> None:
+    stays = Scripted(healths=[ILL, WELL, ILL])
+    async with watch(a=stays) as health:
+        await asyncio.sleep(11)
+        await health.follow({"a": stays, "b": Scripted()})
+        await asyncio.sleep(5)
+        assert health.of("a") == Health("unhealthy", WATCHED_5)
+
+
+async def test_one_that_is_watched_still_says_which_models_it_does_not_have() -> None:
+    absent = frozenset({"m"})
+    async with watch(a=Scripted(healths=[ILL, WELL, ILL, Health("healthy", absent=absent)])) as health:
+        await asyncio.sleep(16)
+        assert health.of("a") == Health("unhealthy", WATCHED_5, absent)
+
+
+# --- Who is told of a recovery ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["healthy", "degraded", "checking", "loading"])
+async def test_a_recovery_is_told_once_and_with_the_name(state: str) -> None:
+    told: list[str] = []
+    well = Health(state)  # type: ignore[arg-type]
+    async with watch(recovered=told.append, a=Scripted(healths=[ILL, ILL, well, well]), b=Scripted()):
+        await asyncio.sleep(9)
+        assert told == []
+        await asyncio.sleep(60)
+    assert told == ["a"]
+
+
+async def test_a_recovery_is_told_when_it_is_believed() -> None:
+    told: list[str] = []
+    async with watch(recovered=told.append, a=Scripted(healths=[ILL, WELL, ILL, WELL, WELL])):
+        await asyncio.sleep(18)
+        assert told == ["a"]
+        await asyncio.sleep(5)
+        assert told == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        ({"m", "n"}, {"n"}, ["a"]),
+        ({"m"}, {"n"}, ["a"]),
+        ({"m"}, set(), ["a"]),
+        ({"m"}, {"m"}, []),
+        (set(), {"m"}, []),
+    ],
+)
+async def test_a_model_that_is_there_at_last_is_told_as_well(first: set[str], then: set[str], told: list[str]) -> None:
+    heard: list[str] = []
+    healths = [Health("healthy", absent=frozenset(absent)) for absent in (first, then, then)]
+    async with watch(recovered=heard.append, a=Scripted(healths=healths)):
+        await asyncio.sleep(14)
+    assert heard == told
+
+
+async def test_falling_ill_is_no_recovery_of_what_was_absent() -> None:
+    heard: list[str] = []
+    without = Health("healthy", absent=frozenset({"m"}))
+    async with watch(recovered=heard.append, a=Scripted(healths=[without, ILL])):
+        await asyncio.sleep(9)
+    assert heard == []
 
 
 def _shown(metrics: Metrics, gauge: str = "llm_pool_provider_up") -> set[str]:

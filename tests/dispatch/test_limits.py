@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_pool.core.alarm import Alarm, Rang
-from llm_pool.core.errors import ProviderTimeout
+from llm_pool.core.errors import OutOfTime, ProviderTimeout, StreamBroken
 from llm_pool.core.streams import collect
-from llm_pool.core.types import Event, Finished, Started, TextDelta, Warning
+from llm_pool.core.types import Event, Finished, ReasoningDelta, Started, TextDelta, ToolCallDelta, Warning
 from llm_pool.dispatch.limits import Limits
 from tests.scripted import USAGE, Scripted, Step, answer, pool_of, request
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering
 
 STARTED, WORD, END = Started("sim/m", "a"), TextDelta("word"), Finished("stop", USAGE)
+TOLD = Warning("code", "text")
+STEADY: list[Step] = [1.9, WORD] * 50
 
 
 def now() -> float:
@@ -27,12 +28,19 @@ def now() -> float:
 def limited(
     upstream: Scripted,
     *,
-    speak_by: float | None = None,
+    first_token: float = 1000.0,
+    idle: float = 1000.0,
     within: float | None = None,
-    deadline: float = 30.0,
+    speak_by: float | None = None,
+    deadline: float = 5000.0,
     whole: bool = False,
 ) -> Answering:
-    return Limits("a", speak_by=speak_by, within=within).open(request(deadline=deadline, whole=whole), upstream)
+    limits = Limits("a", first_token=first_token, idle=idle, within=within, speak_by=speak_by)
+    return limits.open(request(deadline=deadline, whole=whole), upstream)
+
+
+def only(limit: str, seconds: float) -> Any:
+    return {limit: seconds}
 
 
 async def read(answering: Answering, *, busy: float = 0.0) -> list[tuple[float, Event]]:
@@ -45,120 +53,150 @@ async def read(answering: Answering, *, busy: float = 0.0) -> list[tuple[float, 
     return said
 
 
-# --- The alarm --------------------------------------------------------------------------------------------------
+async def cut(answering: Answering, *, busy: float = 0.0) -> tuple[type[ProviderTimeout], str]:
+    """What a limit says when it ends this."""
+    with pytest.raises(ProviderTimeout) as caught:
+        await read(answering, busy=busy)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    return type(caught.value), caught.value.message
 
 
-async def test_it_interrupts_our_own_wait_at_the_very_instant() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-    alarm.set(3.0)
-    with pytest.raises(Rang), alarm:
-        await asyncio.sleep(10)
-    assert now() == 3.0
-    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+# --- The first word ---------------------------------------------------------------------------------------------
 
 
-async def test_it_never_rings_into_what_the_consumer_awaits() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-    alarm.set(3.0)
-    with alarm:
-        await asyncio.sleep(1)
-    await asyncio.sleep(9)  # the consumer's
-    assert now() == 10.0
-    with pytest.raises(Rang), alarm:  # it has rung meanwhile: no more waiting for the provider
-        await asyncio.sleep(0)
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("opening", "steps"),
+    [
+        (("stall",), ()),
+        ((), ("stall",)),
+        ((), (STARTED, "stall")),
+        ((), (STARTED, 4.0, TOLD, 1.1, WORD)),
+        ((3.0,), (STARTED, 2.1, WORD)),
+    ],
+)
+async def test_who_says_no_word_is_hung_up_on(opening: tuple[Step, ...], steps: tuple[Step, ...], whole: bool) -> None:
+    mine = Scripted(*steps, opening=opening)
+    assert await cut(limited(mine, first_token=5.0, whole=whole)) == (ProviderTimeout, "a said nothing for 5 s")
+    assert mine.closed_at == [5.0]
 
 
-async def test_one_timer_serves_many_waits_and_a_later_setting_replaces_it() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-    alarm.set(3.0)
-    for _ in range(2):
-        with alarm:
-            await asyncio.sleep(1)
-    alarm.set(6.0)
-    with alarm:
-        await asyncio.sleep(3)
-    alarm.set(None)
-    with alarm:
-        await asyncio.sleep(100)
-    assert now() == 105.0
+@pytest.mark.parametrize("word", [WORD, ReasoningDelta("hm"), ToolCallDelta(0, "1", "f", ""), END])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_any_word_ends_the_wait_for_the_first(word: Event, whole: bool) -> None:
+    said = await read(limited(Scripted(STARTED, 4.9, word, 20.0, END), first_token=5.0, whole=whole))
+    assert said == [(0.0, STARTED), (4.9, word), (24.9, END)]
 
 
-async def test_what_the_wait_itself_raises_passes() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-    alarm.set(3.0)
-    mine = ValueError("mine")
-    with pytest.raises(ValueError, match="mine") as caught, alarm:
-        raise mine
-    assert caught.value is mine
-    alarm.set(None)
+async def test_a_shorter_idle_limit_does_not_shorten_the_wait_for_the_first_word() -> None:
+    said = await read(limited(Scripted(STARTED, 4.9, WORD, END), first_token=5.0, idle=1.0))
+    assert said[-1] == (4.9, END)
+    until = now()
+    assert await cut(limited(Scripted("stall"), first_token=5.0, idle=1.0)) == (
+        ProviderTimeout,
+        "a said nothing for 5 s",
+    )
+    assert now() == until + 5.0
 
 
-async def test_a_cancellation_from_elsewhere_is_not_swallowed() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-
-    async def waits() -> None:
-        with alarm:
-            await asyncio.sleep(10)
-
-    alarm.set(3.0)
-    task = asyncio.create_task(waits())
-    await asyncio.sleep(1)
-    task.cancel()
-    await asyncio.wait({task})
-    assert task.cancelled()
-    alarm.set(None)
+# --- Between two words ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("alarm_first", [True, False])
-async def test_a_cancellation_at_the_same_instant_wins(alarm_first: bool) -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-
-    async def waits() -> None:
-        with alarm:
-            await asyncio.sleep(10)
-
-    task = asyncio.create_task(waits())
-    await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
-    for mine in (alarm_first, not alarm_first):
-        if mine:
-            alarm.set(3.0)
-        else:
-            loop.call_at(3.0, task.cancel)
-    await asyncio.wait({task})
-    assert now() == 3.0
-    assert task.cancelled()
+@pytest.mark.parametrize("whole", [True, False])
+async def test_who_falls_silent_is_hung_up_on(whole: bool) -> None:
+    mine = Scripted(STARTED, 3.0, WORD, 1.9, WORD, "stall")
+    assert await cut(limited(mine, idle=2.0, whole=whole)) == (ProviderTimeout, "a fell silent for 2 s")
+    assert mine.closed_at == [3.0 + 1.9 + 2.0]
 
 
-async def test_it_does_not_spoil_an_outer_timeout() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
-    alarm.set(1.0)
-    async with asyncio.timeout(5):
-        with pytest.raises(Rang), alarm:
-            await asyncio.sleep(10)
-        await asyncio.sleep(2)
-    assert now() == 3.0
+async def test_who_speaks_on_may_speak_for_as_long_as_it_likes() -> None:
+    said = await read(limited(Scripted(STARTED, *STEADY, END), idle=2.0))
+    assert len(said) == 52
+    assert now() == pytest.approx(95.0)
 
 
-# --- The limits -------------------------------------------------------------------------------------------------
+async def test_a_warning_does_not_end_a_silence() -> None:
+    mine = Scripted(STARTED, WORD, 1.5, TOLD, 1.5, WORD)
+    assert await cut(limited(mine, idle=2.0)) == (ProviderTimeout, "a fell silent for 2 s")
+    assert mine.closed_at == [2.0]
+
+
+async def test_half_a_second_is_named_as_that() -> None:
+    assert await cut(limited(Scripted(WORD, "stall"), idle=0.5)) == (ProviderTimeout, "a fell silent for 0.5 s")
+
+
+async def test_a_silence_begins_where_we_begin_to_wait() -> None:
+    mine = Scripted(WORD, 1.9, WORD, 2.1, WORD)
+    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s")
+    assert mine.closed_at == [10.0 + 1.9 + 10.0 + 2.0]
+
+
+async def test_the_time_that_the_caller_takes_in_a_silence_is_not_part_of_it() -> None:
+    mine = Scripted(WORD, 1.5, TOLD, 0.4, WORD, 1.5, TOLD, 0.6, WORD)
+    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s")
+    assert mine.closed_at == [pytest.approx(10.0 + 1.5 + 10.0 + 0.4 + 10.0 + 1.5 + 10.0 + 0.5)]
+
+
+async def test_a_timer_that_fires_while_the_caller_is_busy_is_set_anew_once() -> None:
+    """The caller reads two words within one look at the clock, and a long time later the rest."""
+    upstream = Scripted(WORD, 1.0, WORD, 1.9, WORD, 1.9, END)
+    said = []
+    async with limited(upstream, idle=2.0) as events:
+        said.append(await anext(events))
+        said.append(await anext(events))
+        await asyncio.sleep(50)
+        async for event in events:
+            said.append(event)
+    assert said == [WORD, WORD, WORD, END]
+    assert now() == pytest.approx(54.8)
+
+
+# --- In all -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speak_by", [None, 1.0, 7.0])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_call_ends_within_its_time(speak_by: float | None, whole: bool) -> None:
+    mine = Scripted(STARTED, 0.5, WORD, 1.0, WORD, "stall")
+    if whole and speak_by == 1.0:
+        ended = (1.0, "a was not done in the time that was left for it")
+    else:
+        ended = (5.0, "a took longer than 5 s")
+    assert await cut(limited(mine, speak_by=speak_by, within=5.0, whole=whole)) == (OutOfTime, ended[1])
+    assert mine.closed_at == [ended[0]]
+
+
+async def test_speaking_does_not_lengthen_the_time_in_all() -> None:
+    mine = Scripted(STARTED, *STEADY, END)
+    assert await cut(limited(mine, idle=2.0, within=30.0)) == (OutOfTime, "a took longer than 30 s")
+    assert mine.closed_at == [30.0]
+
+
+@pytest.mark.parametrize(("first_token", "idle", "within"), [(3.0, 9.0, 8.0), (8.0, 2.0, 3.0), (3.0, 3.0, 3.0)])
+async def test_of_several_limits_the_soonest_counts(first_token: float, idle: float, within: float) -> None:
+    mine = Scripted("stall")
+    await cut(limited(mine, first_token=first_token, idle=idle, within=within, speak_by=6.0))
+    assert mine.closed_at == [3.0]
+
+
+async def test_where_two_are_reached_at_once_the_providers_own_fault_is_named() -> None:
+    assert (await cut(limited(Scripted("stall"), first_token=3.0, within=3.0, speak_by=3.0)))[0] is ProviderTimeout
+    assert (await cut(limited(Scripted(WORD, "stall"), idle=3.0, within=3.0)))[0] is ProviderTimeout
+
+
+# --- By an instant ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("opening", "steps"),
-    [(("stall",), ()), ((), ("stall",)), ((), (STARTED, "stall")), ((), (STARTED, 5.1, WORD))],
+    [(("stall",), ()), ((), (STARTED, "stall")), ((), (STARTED, TOLD, 5.1, WORD))],
 )
 async def test_who_has_not_spoken_by_then_is_hung_up_on(opening: tuple[Step, ...], steps: tuple[Step, ...]) -> None:
     mine = Scripted(*steps, opening=opening)
-    with pytest.raises(ProviderTimeout) as caught:
-        await read(limited(mine, speak_by=5.0))
-    assert caught.value.message == "a took longer than it may"
+    assert await cut(limited(mine, speak_by=5.0)) == (OutOfTime, "a had not spoken in the time that was left for it")
     assert mine.closed_at == [5.0]
-
-
-async def test_started_and_a_warning_are_no_words() -> None:
-    with pytest.raises(ProviderTimeout):
-        await read(limited(Scripted(STARTED, Warning("code", "text"), 5.1, WORD), speak_by=5.0))
-    assert now() == 5.0
 
 
 async def test_who_has_spoken_by_then_may_take_its_time() -> None:
@@ -169,87 +207,145 @@ async def test_who_has_spoken_by_then_may_take_its_time() -> None:
 async def test_of_a_whole_answer_all_must_be_there_by_then() -> None:
     said = await read(limited(Scripted(STARTED, 4.0, WORD, 0.9, END), speak_by=5.0, whole=True))
     assert said[-1] == (4.9, END)
-    with pytest.raises(ProviderTimeout):
-        await read(limited(Scripted(STARTED, 4.0, WORD, 20.0, END), speak_by=now() + 5.0, whole=True))
-    assert now() == 4.9 + 5.0
+    mine = Scripted(STARTED, 4.0, WORD, 20.0, END)
+    ended = await cut(limited(mine, speak_by=now() + 5.0, whole=True))
+    assert ended == (OutOfTime, "a was not done in the time that was left for it")
+    assert mine.closed_at == [4.9 + 5.0]
 
 
-@pytest.mark.parametrize("speak_by", [None, 1.0, 7.0])
-async def test_a_whole_call_ends_within_its_time(speak_by: float | None) -> None:
-    upstream = Scripted(STARTED, 0.5, WORD, 5.0, END)
-    with pytest.raises(ProviderTimeout):
-        await read(limited(upstream, speak_by=speak_by, within=5.0))
-    assert upstream.closed_at == [5.0]
+async def test_an_instant_that_is_past_leaves_what_is_ready_at_once() -> None:
+    await asyncio.sleep(10)
+    assert [event for _, event in await read(limited(Scripted(STARTED, WORD, END), speak_by=5.0))] == [
+        STARTED,
+        WORD,
+        END,
+    ]
+    await cut(limited(Scripted(STARTED, 1.0, WORD), speak_by=5.0))
+    assert now() == 10.0
 
 
-async def test_both_limits_hold_and_the_sooner_one_counts() -> None:
-    with pytest.raises(ProviderTimeout):
-        await read(limited(Scripted("stall"), speak_by=7.0, within=3.0))
-    assert now() == 3.0
-    with pytest.raises(ProviderTimeout):
-        await read(limited(Scripted("stall"), speak_by=4.0, within=3.0))
-    assert now() == 4.0
+# --- Nobody else is interrupted ---------------------------------------------------------------------------------
 
 
-async def test_a_limit_beyond_the_deadline_is_left_to_the_deadline() -> None:
-    upstream = Scripted(STARTED, 40.0, *answer()[1:])
-    said = await read(limited(upstream, within=30.0, deadline=30.0))
-    assert said[-1] == (40.0, END)
+@pytest.mark.parametrize("limit", ["first_token", "idle", "within", "speak_by"])
+async def test_a_consumer_may_be_busy_past_any_limit(limit: str) -> None:
+    upstream = Scripted(STARTED, WORD, WORD, END)
+    said = await read(limited(upstream, **only(limit, 5.0)), busy=30.0)
+    assert said == [(0.0, STARTED), (30.0, WORD), (60.0, WORD), (90.0, END)]
 
 
-async def test_a_consumer_may_be_busy_past_the_time_to_the_first_word() -> None:
-    said = await read(limited(Scripted(STARTED, WORD, END), speak_by=5.0), busy=3.0)
-    assert said == [(0.0, STARTED), (3.0, WORD), (6.0, END)]
-
-
-async def test_a_limit_never_interrupts_what_the_consumer_awaits() -> None:
-    async with limited(Scripted(STARTED, WORD, END), speak_by=1.0, within=2.0) as events:
-        await anext(events)
-        await asyncio.sleep(20)
-    assert now() == 20.0
-
-
-async def test_a_consumer_who_has_left_is_not_called_back() -> None:
-    async with limited(Scripted(STARTED, WORD, "stall"), speak_by=1.0, within=2.0) as events:
+@pytest.mark.parametrize("limit", ["first_token", "idle", "within", "speak_by"])
+async def test_a_consumer_who_has_left_is_not_called_back(limit: str) -> None:
+    async with limited(Scripted(STARTED, WORD, "stall"), **only(limit, 1.0)) as events:
         await anext(events)
     await asyncio.sleep(20)
     assert now() == 20.0
+
+
+@pytest.mark.parametrize("opening", [(StreamBroken("it broke"),), ()])
+async def test_what_the_provider_raises_passes_and_no_timer_stays_behind(opening: tuple[Step, ...]) -> None:
+    mine = Scripted(StreamBroken("it broke"), opening=opening)
+    with pytest.raises(StreamBroken):
+        await read(limited(mine, first_token=5.0))
+    await asyncio.sleep(20)
+    assert (now(), mine.open) == (20.0, 0)
+
+
+@pytest.mark.parametrize("steps", [("stall",), (WORD, "stall")])
+@pytest.mark.parametrize("opening", [("stall",), ()])
+@pytest.mark.parametrize("limit", [3.0, 50.0])
+async def test_a_cancellation_from_elsewhere_is_not_swallowed(
+    steps: tuple[Step, ...], opening: tuple[Step, ...], limit: float
+) -> None:
+    mine = Scripted(*steps, opening=opening)
+    task = asyncio.create_task(read(limited(mine, first_token=limit, idle=limit)))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_at(3.0, task.cancel)
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert mine.closed_at == [3.0]
+
+
+async def test_what_cannot_pass_before_the_deadline_is_not_watched() -> None:
+    mine = Scripted()
+    for limits in (
+        Limits("a", first_token=30.0, idle=30.0, within=30.0, speak_by=30.0),
+        Limits("a", first_token=40.0, idle=50.0),
+    ):
+        asked = request(deadline=30.0)
+        bare = type(mine.chat(asked))
+        assert type(limits.open(asked, mine)) is bare
+    for limit in ("first_token", "idle", "within", "speak_by"):
+        assert type(limited(mine, **only(limit, 29.9), deadline=30.0)) is not bare
+
+
+async def test_what_would_pass_at_the_deadline_is_left_to_the_deadline() -> None:
+    """The second look finds that nothing can pass any more."""
+    mine = Scripted(STARTED, 40.0, *answer()[1:])
+    said = await read(limited(mine, first_token=30.0, idle=20.0, deadline=30.0))
+    assert said[-1] == (40.0, END)
+
+
+async def test_a_limit_sets_one_timer_however_much_is_said() -> None:
+    loop = asyncio.get_running_loop()
+    before = len(loop._scheduled)  # type: ignore[attr-defined]
+    async with limited(Scripted(STARTED, *[WORD] * 100, END), idle=2.0, within=9.0) as events:
+        async for _ in events:
+            assert len(loop._scheduled) == before + 1  # type: ignore[attr-defined]
 
 
 # --- In a pool --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("steps", [("stall",), (STARTED, "stall"), (2.6, STARTED, WORD)])
+@pytest.mark.parametrize("steps", [("stall",), (STARTED, "stall"), (1.6, STARTED, WORD)])
 async def test_timeout_ms_is_exact_and_another_deployment_answers(steps: tuple[Step, ...], whole: bool) -> None:
     slow, second = Scripted(*steps), Scripted()
-    pool = pool_of({"a": slow, "b": second}, tables={"a": {"timeout_ms": 2500}})
+    pool = pool_of({"a": slow, "b": second}, tables={"a": {"timeout_ms": 1500}})
     async with pool.open(asked := request(whole=whole)) as events:
         assert (await collect(events)).provider == "b"
-    assert slow.closed_at == [2.5]
-    assert second.calls[0].opened == 2.5
+    assert slow.closed_at == [1.5]
+    assert second.calls[0].opened == 1.5
     first = asked.trace.attempts[0]
-    assert (first.outcome, first.ended) == ("PROVIDER_TIMEOUT", 2.5)
-    assert first.why == "a took longer than it may"
+    assert (first.outcome, first.ended) == ("PROVIDER_TIMEOUT", 1.5)
+    assert first.why == "a took longer than 1.5 s"
 
 
 async def test_timeout_ms_ends_a_stream_that_has_spoken() -> None:
-    pool = pool_of({"a": Scripted(STARTED, WORD, "stall"), "b": Scripted()}, tables={"a": {"timeout_ms": 2500}})
+    pool = pool_of({"a": Scripted(STARTED, WORD, "stall"), "b": Scripted()}, tables={"a": {"timeout_ms": 1500}})
     with pytest.raises(ProviderTimeout):
         await read(pool.open(asked := request(whole=False)))
-    assert now() == 2.5
+    assert now() == 1.5
     assert [attempt.outcome for attempt in asked.trace.attempts] == ["PROVIDER_TIMEOUT"]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_deployment_without_a_first_word_is_replaced_by_another(whole: bool) -> None:
+    slow = Scripted(STARTED, "stall")
+    pool = pool_of({"a": slow, "b": Scripted()}, tables={"a": {"first_token_timeout_ms": 1500}})
+    async with pool.open(asked := request(whole=whole)) as events:
+        assert (await collect(events)).provider == "b"
+    assert slow.closed_at == [1.5]
+    assert asked.trace.attempts[0].why == "a said nothing for 1.5 s"
+
+
+async def test_a_whole_answer_that_stops_half_way_is_asked_of_another() -> None:
+    slow = Scripted(STARTED, 1.0, WORD, "stall")
+    pool = pool_of({"a": slow, "b": Scripted()}, tables={"a": {"idle_timeout_ms": 500}})
+    assert (await pool.infer(asked := request())).provider == "b"
+    assert slow.closed_at == [1.5]
+    assert asked.trace.attempts[0].why == "a fell silent for 0.5 s"
+
+
 async def test_a_whole_answer_that_is_there_is_not_taken_back() -> None:
-    pool = pool_of({"a": Scripted()}, tables={"a": {"timeout_ms": 2500}})
+    pool = pool_of({"a": Scripted()}, tables={"a": {"timeout_ms": 1500}})
     said = await read(pool.open(asked := request()), busy=5.0)
     assert [event for _, event in said] == [STARTED, TextDelta("hello"), END]
     assert asked.trace.attempts[0].outcome == "ok"
 
 
 async def test_a_consumer_who_is_slow_does_not_make_the_deployment_look_slow() -> None:
-    pool = pool_of({"a": Scripted(STARTED, WORD, WORD, END)}, tables={"a": {"timeout_ms": 2500}})
+    pool = pool_of({"a": Scripted(STARTED, WORD, WORD, END)}, tables={"a": {"timeout_ms": 1500}})
     asked = request(whole=False)
     async with pool.open(asked) as events:
         async for _ in events:

@@ -13,7 +13,7 @@ from llm_pool.core.types import Event, Finished, ReasoningDelta, Started, TextDe
 from llm_pool.dispatch.metering import Metering
 from llm_pool.dispatch.router import Deployment
 from llm_pool.telemetry.metrics import Metrics
-from tests.scripted import USAGE, Scripted, Step, answer, counted, pool_of, request
+from tests.scripted import USAGE, Scripted, Step, answer, counted, pool_of, request, standing
 
 if TYPE_CHECKING:
     from llm_pool.core.streams import Answering
@@ -32,7 +32,7 @@ class Desk:
         self.metrics = Metrics()
         self.upstream = Scripted(*steps, opening=opening)
         self.request: Request = request(ASKED, deadline=60.0)
-        deployment = Deployment("a", "sim/m", "m", self.upstream, fallback=fallback)
+        deployment = Deployment("a", "sim/m", "m", self.upstream, standing(), fallback=fallback)
         self._gate = Metering(deployment, self.metrics, now=asyncio.get_running_loop().time)
 
     def open(self) -> Answering:

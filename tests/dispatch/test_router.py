@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Request
+from llm_pool.dispatch.balance import balance_of
 from llm_pool.dispatch.router import Deployment, Router
-from tests.scripted import InOrder, Scripted
+from tests.scripted import InOrder, Scripted, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ def deployment(
         model=model,
         upstream=upstream,
         provider=Scripted(),
+        standing=standing(name, model),
         tasks=frozenset(tasks),
         weight=weight,
         fallback=fallback,
@@ -45,7 +47,14 @@ def deployment(
 
 def router(*deployments: Deployment, states: Mapping[str, State] | None = None, random: Random | None = None) -> Router:
     known = states or {}
-    return Router(deployments, health=lambda name: Health(known.get(name, "healthy")), random=random or InOrder())
+    balance = balance_of("latency", random=random or InOrder(), now=lambda: 0.0)
+    return Router(deployments, health=lambda name: Health(known.get(name, "healthy")), balance=balance)
+
+
+def candidates(pool: Router, request: Request) -> list[Deployment]:
+    """Everybody, in the order to be asked."""
+    plan = pool.plan(request)
+    return [*plan.ready, *plan.fallbacks, *plan.unhealthy]
 
 
 def asked(task: str = "chat", model: str | None = None) -> Request:
@@ -65,14 +74,14 @@ def test_a_weight_is_a_share_of_the_traffic() -> None:
     rounds = 20_000
     first = dict.fromkeys(weights, 0)
     for _ in range(rounds):
-        first[pool.candidates(asked())[0].name] += 1
+        first[candidates(pool, asked())[0].name] += 1
     for name, weight in weights.items():
         assert first[name] / rounds == pytest.approx(weight / 10, abs=0.015)  # more than four standard deviations
 
 
 def test_of_those_that_are_left_each_has_its_share_of_the_rest() -> None:
     pool = router(*(deployment(name, weight=w) for name, w in [("a", 6.0), ("b", 3.0), ("c", 1.0)]), random=Random(7))
-    drawn = [names(pool.candidates(asked())) for _ in range(20_000)]
+    drawn = [names(candidates(pool, asked())) for _ in range(20_000)]
     second = [order[1] for order in drawn if order[0] == "a"]
     assert second.count("b") / len(second) == pytest.approx(0.75, abs=0.02)
 
@@ -80,7 +89,7 @@ def test_of_those_that_are_left_each_has_its_share_of_the_rest() -> None:
 def test_equal_seeds_draw_equal_orders() -> None:
     def drawn(seed: int) -> list[list[str]]:
         pool = router(*(deployment(name) for name in "abcd"), random=Random(seed))
-        return [names(pool.candidates(asked())) for _ in range(10)]
+        return [names(candidates(pool, asked())) for _ in range(10)]
 
     assert drawn(1) == drawn(1) != drawn(2)
 
@@ -94,7 +103,7 @@ def test_every_candidate_is_there_once_and_in_its_tier(given_: list[tuple[float,
         deployment(str(index), weight=weight, fallback=fallback) for index, (weight, fallback, _) in enumerate(given_)
     ]
     states = {str(index): state for index, (_, _, state) in enumerate(given_)}
-    found = router(*deployments, states=states, random=Random(seed)).candidates(asked())
+    found = candidates(router(*deployments, states=states, random=Random(seed)), asked())
     assert sorted(names(found)) == sorted(states)
     tiers = [1 if each.fallback else 2 if states[each.name] == "unhealthy" else 0 for each in found]
     assert tiers == sorted(tiers)
@@ -112,8 +121,8 @@ class Extreme(Random):
 
 
 def test_no_draw_is_out_of_range() -> None:
-    pool = router(deployment("a"), deployment("b"), random=Extreme(1 - 2**-53, 0.0))
-    assert names(pool.candidates(asked())) == ["b", "a"]
+    pool = router(deployment("a"), deployment("b"), random=Extreme(1 - 2**-53, 0.0, 0.0))
+    assert names(candidates(pool, asked())) == ["b", "a"]
 
 
 # --- Tasks and names --------------------------------------------------------------------------------------------
@@ -121,36 +130,36 @@ def test_no_draw_is_out_of_range() -> None:
 
 def test_a_deployment_serves_its_tasks() -> None:
     pool = router(deployment("a", tasks=("judge", "chat")), deployment("b"), deployment("c", tasks=("judge",)))
-    assert names(pool.candidates(asked())) == ["a", "b"]
-    assert names(pool.candidates(asked("judge"))) == ["a", "b", "c"]
-    assert names(pool.candidates(asked("another"))) == []
-    assert names(router(deployment("a", tasks=("judge",))).candidates(asked())) == []
+    assert names(candidates(pool, asked())) == ["a", "b"]
+    assert names(candidates(pool, asked("judge"))) == ["a", "b", "c"]
+    assert names(candidates(pool, asked("another"))) == []
+    assert names(candidates(router(deployment("a", tasks=("judge",))), asked())) == []
 
 
 def test_a_named_model_is_asked_whatever_its_tasks() -> None:
     pool = router(deployment("a", tasks=("judge",)), deployment("b", model="sim/other", upstream="other"))
-    assert names(pool.candidates(asked(model="sim/m"))) == ["a"]
-    assert names(pool.candidates(asked(model="sim/other"))) == ["b"]
-    assert names(pool.candidates(asked(model="sim/none"))) == []
+    assert names(candidates(pool, asked(model="sim/m"))) == ["a"]
+    assert names(candidates(pool, asked(model="sim/other"))) == ["b"]
+    assert names(candidates(pool, asked(model="sim/none"))) == []
 
 
 def test_tables_of_one_id_are_deployments_of_one_model() -> None:
     pool = router(deployment("a"), deployment("b"), states={"a": "unhealthy"})
-    assert names(pool.candidates(asked(model="sim/m"))) == ["b", "a"]
+    assert names(candidates(pool, asked(model="sim/m"))) == ["b", "a"]
 
 
 def test_a_wildcard_serves_any_model_by_name_and_is_never_balanced() -> None:
     pool = router(deployment("any", model="open/*", upstream="*"), deployment("b"))
-    assert names(pool.candidates(asked())) == ["b"]
-    [found] = pool.candidates(asked(model="open/meta/llama"))
+    assert names(candidates(pool, asked())) == ["b"]
+    [found] = candidates(pool, asked(model="open/meta/llama"))
     assert (found.name, found.model, found.upstream) == ("any", "open/meta/llama", "meta/llama")
-    assert pool.candidates(asked(model="other/x")) == []
+    assert candidates(pool, asked(model="other/x")) == []
 
 
 def test_a_model_that_has_a_table_of_its_own_does_not_go_to_the_wildcard() -> None:
     pool = router(deployment("any", model="sim/*", upstream="*"), deployment("b"))
-    assert names(pool.candidates(asked(model="sim/m"))) == ["b"]
-    assert names(pool.candidates(asked(model="sim/x"))) == ["any"]
+    assert names(candidates(pool, asked(model="sim/m"))) == ["b"]
+    assert names(candidates(pool, asked(model="sim/x"))) == ["any"]
 
 
 def test_a_named_fallback_is_a_candidate_like_any_other() -> None:
@@ -159,25 +168,25 @@ def test_a_named_fallback_is_a_candidate_like_any_other() -> None:
         deployment("b", fallback=True, model="any/*", upstream="*"),
     )
     for model in ("sim/m", "any/x"):
-        assert [each.fallback for each in pool.candidates(asked(model=model))] == [False]
-    assert [each.fallback for each in pool.candidates(asked())] == [True]
+        assert [each.fallback for each in candidates(pool, asked(model=model))] == [False]
+    assert [each.fallback for each in candidates(pool, asked())] == [True]
 
 
 def test_health_is_looked_at_each_time() -> None:
     states: dict[str, State] = {"a": "checking"}
     pool = router(deployment("a"), deployment("b"), states=states)
-    assert names(pool.candidates(asked())) == ["a", "b"]
+    assert names(candidates(pool, asked())) == ["a", "b"]
     states["a"] = "unhealthy"
-    assert names(pool.candidates(asked())) == ["b", "a"]
+    assert names(candidates(pool, asked())) == ["b", "a"]
     states["a"] = "healthy"
-    assert names(pool.candidates(asked())) == ["a", "b"]
+    assert names(candidates(pool, asked())) == ["a", "b"]
 
 
 def test_an_engine_without_a_model_is_told_from_one_also_where_it_is_named() -> None:
     """A fallback that is named is what was asked for; no language model is less than one, whoever asked."""
-    engine = Deployment("a", "builtin/extractive", "extractive", Scripted(), fallback=True, model_free=True)
+    engine = Deployment("a", "builtin/extractive", "extractive", Scripted(), standing(), fallback=True, model_free=True)
     model = deployment("b", fallback=True)
     pool = router(engine, model)
     assert [each.degraded for each in (engine, model)] == ["fallback", "fallback"]
-    assert [each.degraded for each in pool.candidates(asked(model="builtin/extractive"))] == ["no language model"]
-    assert [each.degraded for each in pool.candidates(asked(model="sim/m"))] == [""]
+    assert [each.degraded for each in candidates(pool, asked(model="builtin/extractive"))] == ["no language model"]
+    assert [each.degraded for each in candidates(pool, asked(model="sim/m"))] == [""]

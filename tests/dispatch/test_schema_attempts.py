@@ -24,9 +24,12 @@ from llm_pool.core.streams import Events
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, Warning, replace
 from llm_pool.dispatch.attempts import Attempts
+from llm_pool.dispatch.balance import balance_of
+from llm_pool.dispatch.learned import Learned
+from llm_pool.dispatch.metering import Asking
 from llm_pool.dispatch.router import Deployment, Router
 from llm_pool.telemetry.metrics import Metrics
-from tests.scripted import USAGE, InOrder, Scripted, answer, counted, pool_of, request
+from tests.scripted import USAGE, InOrder, Scripted, answer, counted, pool_of, request, standing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,8 +54,8 @@ def good() -> Scripted:
     return Scripted(*answer(GOOD))
 
 
-def pool(parts: dict[str, Scripted], **more: Any) -> Pool:
-    return pool_of(parts, sections=TASK, **more)
+def pool(parts: dict[str, Scripted], *, qos: dict[str, Any] | None = None, **more: Any) -> Pool:
+    return pool_of(parts, sections=TASK | ({"qos": qos} if qos else {}), **more)
 
 
 async def heard(asking: Pool, asked: Request) -> tuple[list[Event], PoolError | None]:
@@ -117,7 +120,7 @@ async def test_what_an_invalid_answer_consumed_is_counted() -> None:
 
 async def test_the_time_of_an_invalid_answer_is_its_own() -> None:
     slow = Scripted(Started("sim/m", "a"), 2.0, TextDelta(WRONG), 1.0, Finished("stop", LOST), closing=[5.0])
-    asking = pool({"a": slow, "b": good()})
+    asking = pool({"a": slow, "b": good()}, qos={"hedge": "off"})
     await asking.infer(asked := mine())
     first, second = asked.trace.attempts
     assert (first.started, first.first_token, first.ended) == (0.0, 2.0, 3.0)
@@ -247,7 +250,7 @@ async def test_the_deadline_ends_an_answer_that_is_not_complete(whole: bool) -> 
 
 async def test_the_deadline_holds_for_the_second_one_too() -> None:
     first, second = Scripted(3.0, *answer(WRONG)), Scripted("stall")
-    _, error = await heard(pool({"a": first, "b": second}), asked := mine(deadline=4.0))
+    _, error = await heard(pool({"a": first, "b": second}, qos={"hedge": "off"}), asked := mine(deadline=4.0))
     assert isinstance(error, DeadlineExceeded)
     assert [each[:2] for each in outcomes(asked)] == [("a", "INVALID_OUTPUT"), ("b", "DEADLINE_EXCEEDED")]
 
@@ -303,13 +306,19 @@ class Noted(AbstractAsyncContextManager[Events]):
 async def test_the_line_is_left_with_the_error_so_that_who_guards_it_can_count_it() -> None:
     left: dict[str, list[type[BaseException] | None]] = {"a": [], "b": []}
     parts = {"a": wrong(), "b": good()}
-    deployments = [Deployment(name, "sim/m", "m", part, tasks=frozenset({"mine"})) for name, part in parts.items()]
+    mine_only = frozenset({"mine"})
+    deployments = [
+        Deployment(name, "sim/m", "m", part, standing(name), tasks=mine_only) for name, part in parts.items()
+    ]
 
-    def line(deployment: Deployment, speak_by: float | None) -> Ask:
+    def line(deployment: Deployment, _: Asking) -> Ask:
         return lambda asked: Noted(deployment.provider.chat(asked), left[deployment.name])
 
-    router = Router(deployments, health=lambda _: Health("healthy"), random=InOrder())
-    attempts = Attempts(router, Metrics(), line=line)
+    chance, metrics = InOrder(), Metrics()
+    balance = balance_of("latency", random=chance, now=lambda: 0.0)
+    router = Router(deployments, health=lambda _: Health("healthy"), balance=balance)
+    learned = Learned(metrics=metrics, now=lambda: 0.0, random=chance)
+    attempts = Attempts(router, metrics, line=line, learned=learned, max_retries=0, random=chance)
     async with attempts.ask(replace(mine(), spec=spec_of(SCHEMA))) as events:
         assert [event async for event in events][1] == TextDelta(GOOD)
     assert left == {"a": [InvalidOutput], "b": [None]}

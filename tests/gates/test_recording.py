@@ -100,7 +100,7 @@ async def test_a_failure(steps: tuple[Step, ...], outcome: str) -> None:
 
 async def test_all_failures_together_are_one_request() -> None:
     busy = Scripted(ProviderOverloaded("busy"))
-    pool = pool_of({"a": busy, "b": busy})
+    pool = pool_of({"a": busy, "b": busy}, sections={"qos": {"max_retries": 0}})
     with pytest.raises(PoolError):
         await heard(pool, request())
     counted_once(pool, "ALL_PROVIDERS_FAILED")
@@ -155,7 +155,8 @@ async def test_a_wildcards_model_is_the_callers_text_too() -> None:
 
 
 async def test_waiting_for_providers_is_no_overhead() -> None:
-    pool = pool_of({"a": Scripted(5.0, ProviderOverloaded("busy")), "b": Scripted(2.0, *answer())})
+    parts = {"a": Scripted(5.0, ProviderOverloaded("busy")), "b": Scripted(2.0, *answer())}
+    pool = pool_of(parts, sections={"qos": {"hedge": "off"}})
     await heard(pool, request())
     assert counted(pool.metrics, "llm_pool_request_duration_seconds_sum") == 7.0
     assert counted(pool.metrics, "llm_pool_overhead_seconds_sum") == 0.0

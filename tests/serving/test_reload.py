@@ -279,7 +279,8 @@ async def test_what_a_change_does_not_concern_goes_on_with_its_connection(tmp_pa
 
 @on_one_loop
 async def test_the_script_of_a_simulated_provider_plays_on(tmp_path: Path) -> None:
-    script = SIM.format(1) + "sim.fail_rate = 0.5\n"
+    once = "[qos]\nmax_retries = 0\n[breaker]\nfail_rate = 1.0\n"
+    script = once + SIM.format(1) + "sim.fail_rate = 0.5\n"
 
     async def fates(*, changed: bool) -> list[int]:
         (folder := tmp_path / str(changed)).mkdir()

@@ -105,10 +105,14 @@ def _tell(message: pb.InferResponse | pb.Finished, trace: Trace, account: Accoun
     _usage(message.usage, usage)
     decision, told = Decision.of(trace), message.decision
     told.strategy, told.winner, told.why = decision.strategy, decision.winner, decision.why
-    told.degraded = decision.degraded
+    told.degraded, told.hedged = decision.degraded, decision.hedged
     for attempt in decision.voices:
         voice = told.voices.add(
-            provider=attempt.deployment, model=attempt.model, outcome=attempt.outcome, why=attempt.why
+            provider=attempt.deployment,
+            model=attempt.model,
+            outcome=attempt.outcome,
+            why=attempt.why,
+            kind=attempt.kind,
         )
         _duration(voice.latency, milliseconds(attempt.started, attempt.ended))
         _duration(voice.first_token, milliseconds(attempt.started, attempt.first_token))

@@ -82,6 +82,11 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "open": ("Ask none of its models until you close it", {"action": "open"}),
+    "close": ("Ask one of them again", {"action": "close", "model": "ollama/phi3:mini"}),
+}
+
 ID = "a52a42d9be9e1cf9a09b77c8a07c31a5"
 _USAGE = {
     "input_tokens": 2,
@@ -105,6 +110,7 @@ FINISHED: dict[str, Any] = {
             {
                 "provider": "phi3",
                 "model": "ollama/phi3:mini",
+                "kind": "first",
                 "outcome": "ok",
                 "latency_ms": 409.3,
                 "first_token_ms": 201.4,
@@ -114,6 +120,7 @@ FINISHED: dict[str, Any] = {
         ],
         "winner": "phi3",
         "degraded": False,
+        "hedged": False,
         "why": "",
         "warnings": [],
     },
@@ -140,6 +147,6 @@ ERRORS: dict[int, tuple[str, str, dict[str, str]]] = {
     415: ("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json", {}),
     500: ("INTERNAL", "internal error", {}),
     502: ("ALL_PROVIDERS_FAILED", "all 2 providers failed", {"phi3": "PROVIDER_TIMEOUT", "llama": "PROVIDER_FAILED"}),
-    503: ("NO_PROVIDER", "no provider is configured for task chat", {}),
+    503: ("PROVIDER_UNAVAILABLE", "phi3 has failed too often lately", {}),
     504: ("DEADLINE_EXCEEDED", "the deadline passed before the answer was complete", {}),
 }

@@ -6,9 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, assert_never
 
-from aiohttp.web import HTTPRequestEntityTooLarge, RequestPayloadError
-
-from llm_pool.core.errors import BodyTooLarge, BodyTooSlow, CallerLeft, InvalidRequest, PoolError, UnsupportedMedia
+from llm_pool.core.errors import CallerLeft, PoolError
 from llm_pool.core.types import (
     Event,
     Finished,
@@ -21,6 +19,7 @@ from llm_pool.core.types import (
     Warning,
 )
 from llm_pool.edges import status
+from llm_pool.edges.http import bodies
 from llm_pool.edges.http.guard import ACCOUNT, json
 from llm_pool.edges.http.sse import LAST_WORDS, Sse
 from llm_pool.edges.wire import answer_json, finished_json, parsed, to_request
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BODY_WITHIN = 30  # seconds; a deadline is known only when the body is
 BUFFERED = 8 * 1024  # characters, of at most 6 bytes in JSON: what a connection buffers before a write waits
 OFF_LOOP_BYTES = 256 * 1024  # parsing more than this would hold up everybody else
 
@@ -71,26 +69,7 @@ async def _deliver(http: web.Request, response: web.Response, account: Account, 
 
 
 async def _body(http: web.Request, *, limit: int) -> InferBody:
-    # (The property splits the header into its parts; most callers send just this.)
-    if http.headers.get("Content-Type") != "application/json" and http.content_type != "application/json":
-        raise UnsupportedMedia("the body must be application/json")
-    if http.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("the body must not be encoded")
-    too_large = BodyTooLarge(f"the body must be at most {limit} bytes")
-    if (http.content_length or 0) > limit:
-        raise too_large
-    try:
-        if http.content.is_eof():  # as of most: it came along with the headers
-            raw = await http.read()
-        else:
-            async with asyncio.timeout(BODY_WITHIN):
-                raw = await http.read()
-    except TimeoutError:
-        raise BodyTooSlow(f"the body must be there within {BODY_WITHIN} seconds") from None
-    except HTTPRequestEntityTooLarge:
-        raise too_large from None
-    except RequestPayloadError:
-        raise InvalidRequest("the body ended before it was complete") from None
+    raw = await bodies.read(http, limit=limit)
     if len(raw) > OFF_LOOP_BYTES:
         return await asyncio.to_thread(parsed, raw)
     return parsed(raw)

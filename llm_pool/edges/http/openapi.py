@@ -5,6 +5,7 @@ Deterministic: two processes of one version say the same, byte for byte.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from llm_pool.core import errors
 from llm_pool.edges import status
 from llm_pool.edges.http import examples, shapes
+from llm_pool.edges.http.admin import BreakerBody
 from llm_pool.edges.http.routes import EVENTS, JSON, ROUTES
 from llm_pool.edges.wire import InferBody
 from llm_pool.version import __version__
@@ -38,19 +40,20 @@ The same questions can be asked over gRPC, with the same names and the same answ
 TAGS = {
     "inference": "Asking the models.",
     "health": "How the pool is: for people, load balancers and Prometheus. No probe ever asks a provider.",
+    "operation": "For operators. Off unless `admin.enabled` is set.",
     "documentation": "What you are reading.",
 }
 
 WRONG = {
     400: "A field is wrong, or the whole request; the message names it.",
     403: "It names a tenant or a host that is not served here.",
-    404: "The task or the model is unknown; the nearest known name is given.",
+    404: "The task, the model or another name is unknown; the nearest known one is given.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     415: "The body is not JSON, or it is encoded.",
     500: "A bug of the pool. The log knows more, by the request id.",
     502: "The provider that was named failed, or all did.",
-    503: "Nobody can answer this now.",
+    503: "Nobody can answer this now, or too many ask.",
     504: "The deadline passed before the answer was complete.",
 }
 # Nobody is there to be told: they stand only in the log.
@@ -121,7 +124,8 @@ def _paths() -> Object:
 
 def _operation(route: Route) -> Object:
     described = {"description": route.description} if route.description else {}
-    asked = {"requestBody": _QUESTION} if route.asked else {}
+    asked = {"requestBody": _BODIES[route.body]} if route.body else {}
+    in_path = [_in_path(name) for name in re.findall(r"{(\w+)}", route.path)]
     told: dict[int, Object] = {code: {"$ref": f"#/components/responses/Error{code}"} for code in route.errors}
     for code, answer in route.answers.items():
         content = {"content": {media: _content(media, name) for media, name in answer.content.items()}}
@@ -135,23 +139,23 @@ def _operation(route: Route) -> Object:
         "tags": [route.tag],
         "summary": route.summary,
         **described,
-        "parameters": _PARAMETERS,
+        "parameters": [*in_path, *_PARAMETERS],
         **asked,
         "responses": {str(code): told[code] for code in sorted(told)},
     }
 
 
-_QUESTION: Object = {
-    "required": True,
-    "content": {
-        JSON: {
-            "schema": {"$ref": "#/components/schemas/InferBody"},
-            "examples": {
-                name: {"summary": summary, "value": body} for name, (summary, body) in examples.QUESTIONS.items()
-            },
-        }
-    },
-}
+def _in_path(name: str) -> Object:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _body(model: str, values: dict[str, tuple[str, Object]]) -> Object:
+    told = {name: {"summary": summary, "value": body} for name, (summary, body) in values.items()}
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {"required": True, "content": {JSON: {"schema": schema, "examples": told}}}
+
+
+_BODIES = {"InferBody": _body("InferBody", examples.QUESTIONS), "BreakerBody": _body("BreakerBody", examples.ACTIONS)}
 
 
 def _content(media: str, name: str) -> Object:
@@ -213,7 +217,8 @@ class _Plain(GenerateJsonSchema):
 
 def _schemas() -> Object:
     named = {name for route in ROUTES for told in route.answers.values() for name in told.content.values() if name}
-    models: list[type[BaseModel]] = [InferBody, shapes.Error, *(getattr(shapes, name) for name in sorted(named))]
+    told = [getattr(shapes, name) for name in sorted(named)]
+    models: list[type[BaseModel]] = [InferBody, BreakerBody, shapes.Error, *told]
     _, made = models_json_schema(
         [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",

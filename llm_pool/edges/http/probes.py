@@ -42,6 +42,7 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
                 "weight": table.weight,
                 "fallback": table.fallback,
                 "in_flight": pool.metrics.asked[table.name],
+                "deployments": [standing.snapshot() for standing in pool.learned.of(table.name)],
             }
             for table in pool.settings.providers
         }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from llm_pool.edges.http import docs, probes
+from llm_pool.edges.http.admin import breakers
 from llm_pool.edges.http.infer import infer
 from llm_pool.edges.http.models import models
 
@@ -48,7 +49,7 @@ class Route:
     summary: str
     answers: dict[int, Told]
     description: str = ""
-    asked: bool = False  # whether it takes a question
+    body: str = ""  # the model of what it takes
     errors: tuple[int, ...] = ALWAYS
 
 
@@ -64,7 +65,7 @@ ROUTES = (
             "The pool finds a model for the task, hands the question on when one fails, and keeps the deadline. The "
             "answer comes whole, or, with `stream`, word by word as server-sent events. Hanging up is cancelling."
         ),
-        asked=True,
+        body="InferBody",
         answers={200: Told("The answer, whole or as a stream.", {JSON: "Answer", EVENTS: "StreamEvent"})},
         errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
     ),
@@ -137,6 +138,18 @@ ROUTES = (
         tag="health",
         summary="Figures for Prometheus",
         answers={200: Told("Every series is named `llm_pool_...`.", {TEXT: ""})},
+    ),
+    Route(
+        "POST",
+        "/admin/breakers/{provider}",
+        lambda pool, _: breakers(pool),
+        name="operate_breakers",
+        tag="operation",
+        summary="Open, close or reset the circuit breakers of a provider",
+        description="Only where `admin.enabled` is set: whoever may call the pool may then do this, too.",
+        body="BreakerBody",
+        answers={200: Told("How its deployments are now.", {JSON: "Breakers"})},
+        errors=(400, 403, 404, 408, 413, 415, 500),
     ),
     Route(
         "GET",

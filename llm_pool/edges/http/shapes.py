@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Json, RootModel
 
 from llm_pool.core.ports.provider import State
+from llm_pool.core.trace import Kind
 from llm_pool.core.types import FinishReason
 
 _Count = Annotated[int, Field(ge=0)]
@@ -39,7 +40,14 @@ class Voice(_Shape):
 
     provider: str = Field(description="the name of its `[[providers]]` table")
     model: str = Field(examples=["ollama/phi3:mini"])
-    outcome: str = Field(description="`ok`, or the code of what ended it", examples=["ok", "PROVIDER_OVERLOADED"])
+    kind: Kind = Field(
+        description="why it was asked: it was the choice (`first`), another one had failed (`failover`), it had failed "
+        "itself (`retry`), or another one was silent (`hedge`) or slow (`race`)"
+    )
+    outcome: str = Field(
+        description="`ok`, or the code of what ended it; `OUTRUN`: another one that was asked beside it was quicker",
+        examples=["ok", "PROVIDER_OVERLOADED"],
+    )
     latency_ms: _Milliseconds | None = Field(description="until it ended; null while it runs")
     first_token_ms: _Milliseconds | None = Field(description="until its first word; null without one")
     usage: Usage
@@ -60,6 +68,7 @@ class Decision(_Shape):
     voices: list[Voice] = Field(description="everybody who was asked, in that order")
     winner: str = Field(description="the provider that answered")
     degraded: bool = Field(description="whether the fallback tier answered")
+    hedged: bool = Field(description="whether two were asked at a time; `voices` tells whom, who won and what it cost")
     why: str = Field(description="what is worth knowing; often empty", examples=["fallback"])
     warnings: list[Warned]
 
@@ -243,6 +252,35 @@ class Health(_Summary):
     )
 
 
+class BreakerState(_Shape):
+    """A circuit breaker: of one task where `breaker.per_task` is set, else of all."""
+
+    task: str = Field(description="empty: all of them")
+    state: Literal["closed", "half_open", "open"]
+    calls: _Count = Field(description="that are looked back on")
+    failed: _Count = Field(description="of these")
+    opens_in: float | None = Field(description="seconds until it lets a call through again; null: an operator must")
+    held: bool = Field(description="whether an operator has opened it")
+
+
+class DeploymentState(_Shape):
+    """What is known of one model of a provider."""
+
+    model: str = Field(examples=["ollama/phi3:mini"])
+    breakers: list[BreakerState] = Field(description="empty as long as it has not been asked")
+    resting: str = Field(description="why it is left alone for a while; else empty")
+    outstanding: _Count = Field(description="how many calls of it are under way")
+    first_token_ms: _Milliseconds | None = Field(description="median of the last calls")
+    per_token_ms: _Milliseconds | None = Field(description="median of the last longer answers")
+    limit: _Count | None = Field(description="how many calls of it may be under way; null: any number")
+    waiting: _Count = Field(description="how many calls wait for their turn")
+
+
+class Breakers(_Shape):
+    provider: str
+    deployments: list[DeploymentState]
+
+
 class ProviderHealth(_Shape):
     state: State
     why: str
@@ -252,6 +290,7 @@ class ProviderHealth(_Shape):
     weight: float = Field(description="its share of the traffic")
     fallback: bool
     in_flight: _Count = Field(description="how many calls of it are under way")
+    deployments: list[DeploymentState] = Field(description="each of its models")
 
 
 class HealthDetailed(_Summary):

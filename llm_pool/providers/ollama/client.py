@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import time
 from contextlib import AbstractAsyncContextManager, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +29,7 @@ from llm_pool.core.streams import Answering, Events
 from llm_pool.core.types import Started
 from llm_pool.providers.ndjson import Lines
 from llm_pool.providers.ollama.translate import Decoder, failure, load_wire, model_names, state, to_wire
+from llm_pool.providers.pushback import wait_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:11434"
 ANY_MODEL = ("*",)
 
-CONNECT_TIMEOUT = 3.0  # seconds
 HEALTH_TIMEOUT = 2.0  # seconds, for all that one look at its health asks
 END_TIMEOUT = 0.05  # seconds that the end of the body may lag behind the last line, before reuse is given up
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes
@@ -78,6 +79,7 @@ class Ollama:
         num_ctx: int | None = None,
         keep_alive: str | None = None,
         preload: bool = False,
+        connect_timeout: float = 3.0,  # seconds
     ) -> None:
         self._models = () if models == ANY_MODEL else models
         self._keyed = api_key is not None
@@ -85,7 +87,8 @@ class Ollama:
         self._preload = preload
         self._preloading: asyncio.Task[None] | None = None
         self._loading: str | None = None
-        self._wire = _Wire(base_url, _headers(api_key, extra_headers or {}), name=name)
+        headers = _headers(api_key, extra_headers or {})
+        self._wire = _Wire(base_url, headers, name=name, connect_timeout=connect_timeout)
 
     async def __aenter__(self) -> Self:
         self._wire.connect()
@@ -237,9 +240,10 @@ class _Chat(AbstractAsyncContextManager[Events]):
 class _Wire:
     """Connections to one server: foreign exceptions in, ours out. Messages name the deployment and no credential."""
 
-    def __init__(self, base_url: str, headers: dict[str, str], *, name: str) -> None:
+    def __init__(self, base_url: str, headers: dict[str, str], *, name: str, connect_timeout: float) -> None:
         self._base = base_url.rstrip("/")
         self._headers = headers
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
         parts = urlsplit(base_url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self.host = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -257,7 +261,7 @@ class _Wire:
             connector=aiohttp.TCPConnector(limit=0, force_close=not reuse),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
+            timeout=self._timeout,
             auto_decompress=False,
             trust_env=False,
             trace_configs=[tracing],
@@ -280,8 +284,8 @@ class _Wire:
         response = await self._send("POST", path, data)
         try:
             if response.status != OK:
-                retry_after = response.headers.get("Retry-After", "")
-                raise failure(response.status, who=self.who, model=model, retry_after=retry_after)
+                wait = wait_said(response.headers, now=time.time())
+                raise failure(response.status, who=self.who, model=model, wait=wait)
             self._refuse_encoding(response)
         except ProviderError:
             _hang_up(response)

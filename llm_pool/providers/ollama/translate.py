@@ -14,6 +14,7 @@ import orjson
 from llm_pool.core.errors import (
     ProviderError,
     ProviderGarbled,
+    ProviderLimited,
     ProviderMisconfigured,
     ProviderOverloaded,
     ProviderRefused,
@@ -200,8 +201,8 @@ def _typed(values: dict[str, Any], key: str, kind: type[Any], *, who: str) -> An
 # --- Statuses ---------------------------------------------------------------------------------------------------
 
 
-def failure(status: int, *, who: str, model: str, retry_after: str = "") -> ProviderError:
-    """What an answer with this status, other than 200, means. `retry_after` is the header of that name."""
+def failure(status: int, *, who: str, model: str, wait: float | None) -> ProviderError:
+    """What an answer with this status, other than 200, means. `wait`: seconds that it says to wait, if it does."""
     error: ProviderError
     match status:
         case 401 | 403:
@@ -211,8 +212,10 @@ def failure(status: int, *, who: str, model: str, retry_after: str = "") -> Prov
             error = ProviderMisconfigured(f'{who}: model "{name}" is not installed: run "ollama pull {name}"')
         case 408:
             error = ProviderTimeout(f"{who} gave up waiting ({status})")
-        case 429 | 503 | 529:
-            error = ProviderOverloaded(f"{who} is overloaded ({status})", retry_after=_seconds(retry_after))
+        case 429:
+            error = ProviderLimited(f"{who} lets us ask no more for now ({status})", retry_after=wait)
+        case 503 | 529:
+            error = ProviderOverloaded(f"{who} is overloaded ({status})", retry_after=wait)
         case _ if 300 <= status < 400:  # noqa: PLR2004 - the redirects
             error = ProviderRefused(f"{who} answered with a redirect ({status}), which is never followed")
         case _ if 400 <= status < 500:  # noqa: PLR2004 - the client errors
@@ -222,10 +225,6 @@ def failure(status: int, *, who: str, model: str, retry_after: str = "") -> Prov
         case _:
             error = ProviderGarbled(f"{who} answered with an unexpected status ({status})")
     return error
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text.strip()) else None
 
 
 # --- Models -----------------------------------------------------------------------------------------------------

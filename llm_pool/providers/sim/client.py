@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from llm_pool.core.errors import (
     ProviderError,
     ProviderGarbled,
+    ProviderLimited,
     ProviderMisconfigured,
     ProviderOverloaded,
     ProviderRefused,
@@ -34,11 +35,12 @@ _FAILURES: dict[str, type[ProviderError]] = {
     "unreachable": ProviderUnreachable,
     "timeout": ProviderTimeout,
     "overloaded": ProviderOverloaded,
+    "limited": ProviderLimited,
     "refused": ProviderRefused,
     "misconfigured": ProviderMisconfigured,
     "garbled": ProviderGarbled,
 }
-_RETRY_AFTER = 1.0  # seconds, said with "overloaded"
+_RETRY_AFTER = 1.0  # seconds, said with "overloaded" and "limited"
 
 
 class Simulated:
@@ -89,7 +91,7 @@ class Simulated:
 
     def failure(self) -> ProviderError:
         """The error that `fail_with` names."""
-        busy = self._failure == "overloaded"
+        busy = self._failure in {"overloaded", "limited"}
         return _FAILURES[self._failure](
             f'the simulated provider "{self._provider}" fails as its script says',
             retry_after=_RETRY_AFTER if busy else None,

@@ -79,6 +79,18 @@ async def test_a_pool_without_a_usable_provider_is_alive_but_not_ready() -> None
         assert (await get(up, "/health/detailed"))["tasks_without_provider"] == ["chat"]
 
 
+UNASKED = {
+    "model": "ollama/m",
+    "breakers": [],
+    "resting": "",
+    "outstanding": 0,
+    "first_token_ms": None,
+    "per_token_ms": None,
+    "limit": None,
+    "waiting": 0,
+}
+
+
 async def test_the_details_tell_what_each_provider_serves_and_why_it_is_as_it_is() -> None:
     async with running_pool(SIM + UNREACHABLE + LOADING) as up:
         told = await get(up, "/health/detailed")
@@ -94,6 +106,7 @@ async def test_the_details_tell_what_each_provider_serves_and_why_it_is_as_it_is
             "weight": 1.0,
             "fallback": False,
             "in_flight": 0,
+            "deployments": [UNASKED],
         }
         assert told["providers"]["one"]["tasks"] == sorted(BUILT_IN)
         assert told["providers"]["slow"]["state"] == "loading"

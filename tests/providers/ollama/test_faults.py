@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import socket
 
 import pytest
 
 from llm_pool.core.errors import (
     ProviderError,
     ProviderGarbled,
+    ProviderLimited,
     ProviderMisconfigured,
     ProviderOverloaded,
     ProviderRefused,
@@ -26,9 +28,6 @@ from llm_pool.core.types import (
 from llm_pool.providers.ollama.client import Ollama
 from tests.fakes.ollama import FakeOllama, Script
 from tests.providers.ollama.asking import ask, hear, provider, raw_server, request, until
-
-if TYPE_CHECKING:
-    import asyncio
 
 pytestmark = pytest.mark.real_time
 
@@ -53,7 +52,8 @@ pytestmark = pytest.mark.real_time
         (Script.failing(400, "secret"), ProviderRefused, 0),
         (Script.failing(403, "secret"), ProviderMisconfigured, 0),
         (Script.failing(500, "secret"), ProviderError, 0),
-        (Script.failing(503, "secret", retry_after="2"), ProviderOverloaded, 0),
+        (Script.failing(429, "secret", retry_after="2"), ProviderLimited, 0),
+        (Script.failing(503, "secret", x_ratelimit_remaining="0", x_ratelimit_reset="2s"), ProviderOverloaded, 0),
     ],
 )
 async def test_every_fault_is_an_error_of_ours_after_the_words_that_came(
@@ -64,7 +64,7 @@ async def test_every_fault_is_an_error_of_ours_after_the_words_that_came(
         with pytest.raises(ProviderError) as failed:
             await hear(provider(fake, api_key="k1"), seen)
         assert type(failed.value) is kind
-        assert failed.value.retry_after == (2.0 if script.status == 503 else None)
+        assert failed.value.retry_after == (2.0 if script.status in {429, 503} else None)
         assert "127.0.0.1" not in failed.value.message, "the address is not the callers' to know"
         assert "secret" not in failed.value.message
         assert "k1" not in failed.value.message
@@ -99,6 +99,17 @@ async def test_nobody_listening_is_unreachable_and_only_health_names_the_address
             await ask(ollama)
         assert "127.0.0.1" not in caught.value.message
         assert await ollama.health() == Health("unhealthy", "no answer at " + url.removeprefix("http://"))
+
+
+async def test_who_does_not_take_the_connection_in_time_is_unreachable() -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)  # room for one, whom nobody answers; the others wait at the door
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with socket.create_connection(deaf.getsockname()):
+            async with Ollama(base_url=url, models=("llama3",), connect_timeout=0.05) as ollama, asyncio.timeout(2):
+                with pytest.raises(ProviderUnreachable):
+                    await ask(ollama)
 
 
 async def test_text_that_no_json_can_carry_is_refused_before_anything_is_sent() -> None:

@@ -15,6 +15,7 @@ from llm_pool.core.errors import (
     PoolError,
     ProviderError,
     ProviderGarbled,
+    ProviderLimited,
     ProviderMisconfigured,
     ProviderOverloaded,
     ProviderRefused,
@@ -271,7 +272,7 @@ def test_any_json_is_either_events_or_an_error_of_ours(chunk: Any) -> None:
         (404, ProviderMisconfigured),
         (408, ProviderTimeout),
         (413, ProviderRefused),
-        (429, ProviderOverloaded),
+        (429, ProviderLimited),
         (500, ProviderError),
         (502, ProviderError),
         (503, ProviderOverloaded),
@@ -280,22 +281,20 @@ def test_any_json_is_either_events_or_an_error_of_ours(chunk: Any) -> None:
     ],
 )
 def test_each_status_has_its_error(status: int, kind: type[PoolError]) -> None:
-    error = failure(status, who=WHO, model="llama3")
+    error = failure(status, who=WHO, model="llama3", wait=None)
     assert type(error) is kind
     assert WHO in error.message
 
 
 def test_a_missing_model_says_how_to_install_it() -> None:
-    error = failure(404, who=WHO, model="llama3:8b")
+    error = failure(404, who=WHO, model="llama3:8b", wait=None)
     assert error.message == f'{WHO}: model "llama3:8b" is not installed: run "ollama pull llama3:8b"'
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("3", 3.0), (" 0.5 ", 0.5), ("0", 0.0), ("", None), ("-1", None), ("nan", None), ("soon", None), ("9" * 99, None)],
-)
-def test_retry_after_counts_when_it_is_a_number_of_seconds(header: str, seconds: float | None) -> None:
-    assert failure(503, who=WHO, model="m", retry_after=header).retry_after == seconds
+@pytest.mark.parametrize("status", [429, 503, 529])
+@pytest.mark.parametrize("wait", [2.5, None])
+def test_who_has_too_much_to_do_says_how_long_to_wait(status: int, wait: float | None) -> None:
+    assert failure(status, who=WHO, model="m", wait=wait).retry_after == wait
 
 
 @pytest.mark.parametrize(

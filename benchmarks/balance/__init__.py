@@ -1,0 +1,1 @@
+"""Who is asked first, and how soon the next one after an error."""

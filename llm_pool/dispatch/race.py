@@ -1,0 +1,248 @@
+"""Ask a second deployment while the first is silent, or slow; take the one that is quicker, hang up on the other.
+
+1. The first contender runs inline, in the caller's task: where it speaks in time, no task is made. The other one is a
+   task, which owns the whole of its `async with` and hands its events over in a queue of one.
+2. A *hedge* begins after a delay without a word, and the first word wins. A *race* begins when a whole answer comes much
+   slower than usual, and the first end wins, for until then nobody has been told anything.
+3. Whoever lost is hung up on at once. An error of one leaves the other; a bug of either settles it at once, for a bug
+   must not become a silence.
+4. The task ends before the block of the race does, whatever the way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_pool.core.alarm import Alarm, Rang
+from llm_pool.core.errors import OutOfTime, ProviderError, ProviderTimeout
+from llm_pool.core.tasks import ended
+from llm_pool.core.types import WORDS, Event, Finished, ReasoningDelta, TextDelta
+from llm_pool.dispatch.metering import Asking
+from llm_pool.dispatch.reading import Reading, read
+from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from llm_pool.core.streams import Answering, Events
+    from llm_pool.core.trace import Kind
+    from llm_pool.core.types import Request
+    from llm_pool.dispatch.hedging import Hedging
+    from llm_pool.dispatch.line import Line
+    from llm_pool.dispatch.router import Deployment
+    from llm_pool.telemetry.metrics import Metrics
+
+SLOW = 2.5  # times the median seconds per token
+TOKENS_BEFORE_SLOW = 64
+PACES_BEFORE_SLOW = 20  # answers that were heard before
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What every race of one configuration needs."""
+
+    line: Line
+    hedging: Hedging
+    metrics: Metrics
+
+
+class Race:
+    """`key` is what the delay is learned for. `asked` and `failures` are the request's own, and are added to.
+
+    `left` must be awaited at the end of whatever the answer lives in, also where `run` raises.
+    """
+
+    def __init__(
+        self, rules: Rules, request: Request, first: Deployment, second: Deployment, *, kind: Kind, key: Hashable,
+        speak_by: float | None, asked: set[Deployment], failures: list[tuple[Deployment, ProviderError]],
+    ) -> None:  # fmt: skip
+        self._rules = rules
+        self._request = request
+        self._first, self._second = first, second
+        self._key = key
+        self._delay = rules.hedging.begin(key)  # seconds of silence before the second one is asked, too
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._alarm = Alarm(self._loop)
+        self._asking = Asking(kind, speak_by=speak_by)
+        self._beside = Asking("hedge", speak_by=speak_by)
+        self._failures = failures
+        self._asked = asked
+        self._task: asyncio.Task[None] | None = None
+        self._answer: asyncio.Future[Reading | BaseException]
+        self._rest: asyncio.Queue[Event | BaseException]
+        self._all_said = False  # by the second one
+        self._spoke_at: float | None = None  # the first one
+        self._said = 0  # characters, by the first one
+        self._over = False  # one of them has won, or is alone
+
+    @property
+    def both_asked(self) -> bool:
+        return self._task is not None
+
+    async def run(self) -> Reading:
+        """The answer of the quicker one. Raises the ProviderError of who failed last, and whatever else ends either."""
+        by = self._began + self._delay
+        timer = self._loop.call_at(by, self._silent) if by < self._request.deadline else None
+        try:
+            with self._alarm:
+                reading = await read(self._rules.line, self._first, self._request, self._asking, self._heard)
+            self._first_won()
+            return reading
+        except Rang:
+            return await self._of_second()
+        except ProviderError as error:
+            self._first_failed(error)
+            if self._task is None or self._over:
+                raise
+            self._over = True
+            return await self._of_second()
+        except asyncio.CancelledError:
+            self._learn_at_least()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def left(self) -> None:
+        """End what still runs of it."""
+        if self._task is not None:
+            if not self._all_said:
+                self._task.cancel()
+            await ended(self._task)
+
+    # --- The first one ----------------------------------------------------------------------------------------------
+
+    def _heard(self, event: Event) -> None:
+        if self._spoke_at is None:
+            if not isinstance(event, WORDS):
+                return
+            self._spoke_at = self._loop.time()
+            self._learn(self._spoke_at - self._began)
+            if self._task is not None:
+                self._first_won()
+        if self._request.whole and isinstance(event, TextDelta | ReasoningDelta):
+            self._said += len(event.text)
+            if self._task is None and self._slow(self._spoke_at):
+                self._ask_second("race")
+
+    def _slow(self, spoke_at: float) -> bool:
+        """Whether its words come much slower than they usually do."""
+        tokens = self._said / CHARACTERS_PER_TOKEN
+        pace = self._first.standing.pace
+        if tokens < TOKENS_BEFORE_SLOW or len(pace) < PACES_BEFORE_SLOW or (usual := pace.median) is None:
+            return False
+        return (self._loop.time() - spoke_at) / tokens > SLOW * usual
+
+    def _first_won(self) -> None:
+        self._over = True
+        if self._task is not None:
+            self._beside.outrun = True
+            self._task.cancel()
+
+    def _first_failed(self, error: ProviderError) -> None:
+        self._failures.append((self._first, error))
+        # A fast error says nothing about how long words take; to have waited in vain does.
+        if self._spoke_at is None and isinstance(error, ProviderTimeout) and not isinstance(error, OutOfTime):
+            self._learn(self._loop.time() - self._began)
+
+    def _learn(self, waited: float) -> None:
+        self._rules.hedging.record(self._key, waited, hedged=self._task is not None)
+
+    def _learn_at_least(self) -> None:
+        """The caller left. What was waited in vain counts once it is longer than the delay; less says nothing."""
+        waited = self._loop.time() - self._began
+        if not self._over and self._spoke_at is None and waited > self._delay:
+            self._learn(waited)
+
+    # --- The second one ---------------------------------------------------------------------------------------------
+
+    def _silent(self) -> None:
+        if not self._over and self._spoke_at is None and self._task is None:
+            self._ask_second("hedge")
+
+    def _ask_second(self, kind: Kind) -> None:
+        second, standing = self._second, self._second.standing
+        usual = standing.words.median or 0.0
+        in_time = self._request.deadline - self._loop.time() > usual
+        if (
+            in_time
+            and not standing.full
+            and standing.refusal(self._request.task) is None
+            and self._rules.hedging.take()
+        ):
+            self._beside.kind = kind
+            self._rules.metrics.hedges(second.name, "sent").inc()
+            self._answer, self._rest = self._loop.create_future(), asyncio.Queue(1)
+            self._asked.add(second)
+            self._task = self._loop.create_task(self._run_second(), name=f"{kind} to {second.name}")
+
+    async def _run_second(self) -> None:
+        try:
+            reading = await read(self._rules.line, self._second, self._request, self._beside, self._heard_beside)
+        except ProviderError as error:
+            self._failures.append((self._second, error))
+            self._answered(error)
+            return
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - rule 3
+            self._second_won()
+            self._answered(error)
+            return
+        self._second_won()  # where it has not long since
+        if reading.rest is None or reading.inner is None:
+            self._answered(reading)
+        else:
+            self._answered(Reading(reading.head, self._relayed(reading.head)))
+            await self._hand_over(reading.rest, reading.inner)
+
+    def _heard_beside(self, event: Event) -> None:
+        if self._beside.kind == "hedge" and isinstance(event, WORDS):
+            self._second_won()
+
+    def _second_won(self) -> None:
+        if self._over:  # it has long since, or the other one has failed
+            return
+        self._over = True
+        self._asking.outrun = True
+        if self._spoke_at is None:
+            self._learn(self._loop.time() - self._began)
+        self._alarm.ring()
+
+    def _answered(self, answer: Reading | BaseException) -> None:
+        if not self._answer.done():
+            self._answer.set_result(answer)
+
+    async def _of_second(self) -> Reading:
+        answer = await self._answer
+        if isinstance(answer, BaseException):
+            raise answer
+        self._rules.metrics.hedges(self._second.name, "won").inc()
+        return answer
+
+    async def _hand_over(self, rest: Events, inner: Answering) -> None:
+        """What the second one says after its first word, to whoever iterates `_relayed`."""
+        error: BaseException | None = None
+        try:
+            async for event in rest:
+                await self._rest.put(event)
+        except Exception as caught:  # noqa: BLE001 - handed over, whatever it is
+            error = caught
+        except BaseException as left:
+            await inner.__aexit__(type(left), left, left.__traceback__)
+            raise
+        await inner.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        if error is not None:
+            await self._rest.put(error)
+
+    async def _relayed(self, head: list[Event]) -> Events:
+        event: Event | BaseException = head[-1]
+        while not isinstance(event, Finished):
+            event = await self._rest.get()
+            if isinstance(event, BaseException):
+                raise event
+            self._all_said = isinstance(event, Finished)
+            yield event

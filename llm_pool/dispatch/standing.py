@@ -1,0 +1,253 @@
+"""What is known of one deployment: whether it may be asked now, and how well it has done. It outlives configurations.
+
+The parts are pure and know nothing of each other; here the beginning and the end of a call are told to all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
+
+from llm_pool.config.settings import Breaker as BreakerSection
+from llm_pool.core.errors import (
+    ProviderError,
+    ProviderLimited,
+    ProviderMisconfigured,
+    ProviderOverloaded,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from llm_pool.dispatch.balance import Load
+from llm_pool.dispatch.breaker import Breaker
+from llm_pool.dispatch.breaker import Rules as BreakerRules
+from llm_pool.dispatch.cooldown import Cooldown
+from llm_pool.dispatch.quantiles import Sketch
+from llm_pool.dispatch.quota import Allowed, Quota
+from llm_pool.dispatch.slots import Slots, limit_of
+from llm_pool.telemetry.logs import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from llm_pool.core.clock import Clock
+    from llm_pool.core.trace import Attempt
+    from llm_pool.dispatch.breaker import State, Verdict
+    from llm_pool.telemetry.metrics import Metrics
+
+Action: TypeAlias = Literal["open", "close", "reset"]
+
+log = logging.getLogger(__name__)
+
+CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English; only where a provider has not counted
+IN_METRICS: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
+SOONEST = 0.1  # seconds; when somebody who was refused may come back at the soonest
+FEWEST_TOKENS = 16  # of an answer whose pace is worth remembering
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the configuration grants a deployment. `max_concurrent`: a number, "adaptive", or None for no limit."""
+
+    breaker: BreakerRules = BreakerRules.of(BreakerSection())
+    per_task: bool = False
+    max_concurrent: int | Literal["adaptive"] | None = None
+    quota: Allowed = Allowed()
+
+
+class Standing:
+    """Of one model of one `[[providers]]` table; a table that passes any model on has one for all of them."""
+
+    __slots__ = (
+        "_metrics", "_now", "_random", "_terms", "breakers", "cooldown", "load", "model", "name", "pace", "quota",
+        "slots", "words",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, model: str, terms: Terms | None = None, *, metrics: Metrics, now: Clock, random: Random
+    ) -> None:
+        self.name = name
+        self.model = model
+        self._metrics = metrics
+        self._now = now
+        self._random = random
+        self._terms = terms or Terms()
+        self.breakers: dict[str, Breaker] = {}  # by task, "" for all of them
+        self.cooldown = Cooldown(name, now=now, random=random)
+        self.load = Load(now=now)
+        self.words = Sketch()  # seconds to the first word
+        self.pace = Sketch()  # seconds for each token after it
+        limit = limit_of(self._terms.max_concurrent)
+        self.slots = None if limit is None else Slots(limit, now=now)
+        self.quota = None if self._terms.quota == Allowed() else Quota(self._terms.quota, now=now)
+
+    # --- Asking -----------------------------------------------------------------------------------------------------
+
+    def refusal(self, task: str) -> ProviderError | None:
+        """Why it must not be asked now; None where it may."""
+        if self.cooldown.active and (why := self.cooldown.refusal()) is not None:
+            return why
+        breaker = self.breaker(task)
+        if not breaker.admits():
+            if breaker.held:
+                return ProviderUnavailable(f"an operator has taken {self.name} out")
+            soon = max(breaker.opens_in(), SOONEST)
+            return ProviderUnavailable(f"{self.name} has failed too often lately", retry_after=soon)
+        if self.quota is not None and (wait := self.quota.refusal_in()) > 0:
+            return ProviderUnavailable(f"the quota of {self.name} is spent", retry_after=wait)
+        return None
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        return self.slots is not None and self.slots.used >= self.slots.limit
+
+    def breaker(self, task: str) -> Breaker:
+        key = task if self._terms.per_task else ""
+        breaker = self.breakers.get(key)
+        if breaker is None:  # tasks are configured names, so these stay few
+            breaker = self.breakers[key] = Breaker(
+                self._terms.breaker, now=self._now, random=self._random, changed=self._changed(key)
+            )
+        return breaker
+
+    # --- One call ---------------------------------------------------------------------------------------------------
+
+    def begin(self, task: str, *, tokens: int, panic: bool) -> int:
+        """A call begins, which may take so many tokens. Gives the permit that its end shows again.
+
+        Raises ProviderUnavailable where the breaker does not admit it any more.
+        """
+        permit = self.breaker(task).begin(panic=panic)
+        if permit is None:
+            raise self.refusal(task) or ProviderUnavailable(f"{self.name} is being tried by others", retry_after=1.0)
+        if self.cooldown.active:
+            self.cooldown.begin()
+        if self.quota is not None:
+            self.quota.begin(tokens)
+        self.load.begin()
+        return permit
+
+    def spoke(self, seconds: float) -> None:
+        """Its first word has come, so long after it was asked."""
+        self.load.first_token(seconds)
+        self.words.add(seconds)
+
+    def end(
+        self, permit: int, attempt: Attempt, verdict: Verdict, error: BaseException | None, *, task: str, tokens: int,
+        said: int,
+    ) -> None:  # fmt: skip
+        """A call has ended, whatever its way out. `tokens` are those of its beginning, `said` characters of answer."""
+        self.load.end()
+        if verdict != "success" and attempt.first_token is None and attempt.ended is not None and not said:
+            self._was_silent(attempt, error)
+        self.breaker(task).ended(permit, verdict)
+        if self.quota is not None:
+            usage = attempt.usage
+            self.quota.end(tokens, usage.input + usage.output + usage.cache_write + usage.reasoning)
+        if verdict == "success":
+            if self.cooldown.active:
+                self.cooldown.succeeded()
+            if self.slots is not None:
+                self.slots.served()
+            self._remember_pace(attempt, said)
+        elif isinstance(error, ProviderError):
+            self._blame(error)
+
+    def _blame(self, error: ProviderError) -> None:
+        match error:
+            case ProviderLimited():
+                self.cooldown.limited(error.retry_after)
+            case ProviderMisconfigured():
+                self.cooldown.misconfigured(error)
+                log.error("provider is misconfigured", extra=fields(deployment=self.name, why=error.message))
+            case _:
+                pass
+        if self.slots is not None and isinstance(error, ProviderLimited | ProviderOverloaded | ProviderTimeout):
+            self.slots.pushed_back()
+
+    def _was_silent(self, attempt: Attempt, error: BaseException | None) -> None:
+        """It has said nothing for so long: that is slow, unless it failed quickly."""
+        if error is None or isinstance(error, ProviderTimeout | asyncio.CancelledError):
+            self.load.silent((attempt.ended or attempt.started) - attempt.started)
+
+    def _remember_pace(self, attempt: Attempt, said: int) -> None:
+        tokens = said // CHARACTERS_PER_TOKEN
+        if tokens >= FEWEST_TOKENS and attempt.first_token is not None and attempt.ended is not None:
+            self.pace.add((attempt.ended - attempt.first_token) / tokens)
+
+    # --- Configuration and operators --------------------------------------------------------------------------------
+
+    def adopt(self, terms: Terms) -> None:
+        """From now on these count. What was learned stays."""
+        before, self._terms = self._terms, terms
+        if terms.per_task != before.per_task:
+            self._forget_breakers()
+        for breaker in self.breakers.values():
+            breaker.rules = terms.breaker
+        if terms.max_concurrent != before.max_concurrent:
+            limit = limit_of(terms.max_concurrent)
+            if limit is None or self.slots is None:  # calls under way keep the slots that they began with
+                self.slots = None if limit is None else Slots(limit, now=self._now)
+            else:
+                self.slots.limit = limit
+        if terms.quota != before.quota:
+            if terms.quota == Allowed() or self.quota is None:
+                self.quota = None if terms.quota == Allowed() else Quota(terms.quota, now=self._now)
+            else:
+                self.quota.allowed = terms.quota
+
+    def _forget_breakers(self) -> None:
+        for key in self.breakers:
+            self._metrics.breaker_state.forget(self.name, self.model, key)
+        self.breakers.clear()
+
+    def snapshot(self) -> dict[str, object]:
+        """For a report. Times are in milliseconds, None where nothing is known."""
+        slots, refusal = self.slots, self.cooldown.refusal()
+        return {
+            "model": self.model,
+            "breakers": [{"task": task, **breaker.snapshot()} for task, breaker in sorted(self.breakers.items())],
+            "resting": "" if refusal is None else refusal.message,
+            "outstanding": self.load.outstanding,
+            "first_token_ms": _milliseconds(self.words.median),
+            "per_token_ms": _milliseconds(self.pace.median),
+            "limit": None if slots is None else slots.limit,
+            "waiting": 0 if slots is None else slots.waiting,
+        }
+
+    def operate(self, action: Action) -> None:
+        """An operator opens, closes or resets its breakers, those of all tasks."""
+        for breaker in self.breakers.values() or [self.breaker("")]:
+            match action:
+                case "open":
+                    breaker.open()
+                case "close":
+                    breaker.close()
+                case "reset":
+                    breaker.reset()
+                case _:
+                    assert_never(action)
+
+    def forget(self) -> None:
+        """It is no more."""
+        self._forget_breakers()
+
+    def _changed(self, task: str) -> Callable[[State, State], None]:
+        def told(before: State, after: State) -> None:
+            self._metrics.breaker_changes(self.name, after).inc()
+            self._metrics.breaker_state(self.name, self.model, task).set(IN_METRICS[after])
+            log.log(
+                logging.WARNING if after == "open" else logging.INFO,
+                "circuit breaker is %s",
+                after.replace("_", "-"),
+                extra=fields(deployment=self.name, model=self.model, before=before, **({"task": task} if task else {})),
+            )
+
+        return told
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
