@@ -36,6 +36,7 @@ from llm_pool.strategies.chosen import Chosen
 from llm_pool.strategies.fastest import Fastest
 from llm_pool.telemetry.lag import watch_lag
 from llm_pool.telemetry.metrics import Metrics
+from llm_pool.telemetry.traces import TraceFile
 from llm_pool.version import __version__
 
 if TYPE_CHECKING:
@@ -66,11 +67,14 @@ class Alive(AbstractAsyncContextManager["Alive"]):
         self._now = now
         self._random = random or Random()  # noqa: S311 - it spreads load, it guards nothing
         self._metrics = Metrics()
+        self._traces: TraceFile | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Raises StartRefused where a provider cannot be: no key, say."""
         async with self._stack as stack:
+            if path := self._first.settings.telemetry.trace_file:
+                self._traces = await stack.enter_async_context(TraceFile(path, version=__version__, now=self._now))
             self._kept = await stack.enter_async_context(Kept())
             self._tasks = await stack.enter_async_context(Tasks())
             self._learned = Learned(metrics=self._metrics, now=self._now, random=self._random)
@@ -122,6 +126,7 @@ class Alive(AbstractAsyncContextManager["Alive"]):
                 metrics=self._metrics,
                 now=self._now,
                 random=self._random,
+                traces=self._traces,
             )
         except BaseException:  # whatever it is: nobody will use them
             await self._kept.drop(wanted)
@@ -158,6 +163,7 @@ def composed(
     metrics: Metrics,
     now: clock.Clock,
     random: Random,
+    traces: TraceFile | None = None,
 ) -> Snapshot:
     """The way through these providers, on the running loop: everything that a request passes, in one list. What was
     learned obeys these settings from now on.
@@ -176,7 +182,7 @@ def composed(
     )
     ask = nested(
         [
-            Recording(metrics, now=now),
+            Recording(metrics, now=now, traces=traces),
             Preparing(catalog, version=version),
             Admission(learned.room),
             Chosen({"fastest": Fastest()}),
@@ -282,6 +288,7 @@ def _terms(table: ProviderTable, settings: Settings) -> Terms:
         breaker=BreakerRules.of(settings.breaker),
         per_task=settings.breaker.per_task,
         max_concurrent=table.max_concurrent,
+        patience=settings.qos.queue_timeout_ms / 1000,
         quota=Allowed(
             requests_per_minute=table.requests_per_minute,
             tokens_per_minute=table.tokens_per_minute,

@@ -37,6 +37,7 @@ class Learned:
         self.hedging = Hedging(HedgingRules.of(Qos()), random=random)
         self.retries = Budget(RETRY_SHARE)
         self.room = Slots(limit_of(Qos().max_concurrent_requests), now=now)  # for requests of the whole pool
+        metrics.waiting.set_function(lambda: self.room.waiting)
 
     def standing(self, name: str, model: str, provider: Provider, terms: Terms) -> Standing:
         """The standing of one model of one table: the one that is there, or a new one where the provider is new."""

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from llm_pool.dispatch.hedging import Hedging
     from llm_pool.dispatch.line import Line
     from llm_pool.dispatch.router import Deployment
+    from llm_pool.dispatch.standing import Standing
     from llm_pool.telemetry.metrics import Metrics
 
 SLOW = 2.5  # times the median seconds per token
@@ -76,6 +78,7 @@ class Race:
         self._all_said = False  # by the second one
         self._spoke_at: float | None = None  # the first one
         self._said = 0  # characters, by the first one
+        self._slowest: float | None = None  # seconds for a token that it may take
         self._over = False  # one of them has won, or is alone
 
     @property
@@ -131,10 +134,11 @@ class Race:
     def _slow(self, spoke_at: float) -> bool:
         """Whether its words come much slower than they usually do."""
         tokens = self._said / CHARACTERS_PER_TOKEN
-        pace = self._first.standing.pace
-        if tokens < TOKENS_BEFORE_SLOW or len(pace) < PACES_BEFORE_SLOW or (usual := pace.median) is None:
+        if tokens < TOKENS_BEFORE_SLOW:
             return False
-        return (self._loop.time() - spoke_at) / tokens > SLOW * usual
+        if self._slowest is None:
+            self._slowest = _slowest(self._first.standing)
+        return (self._loop.time() - spoke_at) / tokens > self._slowest
 
     def _first_won(self) -> None:
         self._over = True
@@ -246,3 +250,9 @@ class Race:
                 raise event
             self._all_said = isinstance(event, Finished)
             yield event
+
+
+def _slowest(standing: Standing) -> float:
+    """Seconds for a token that are not slow yet."""
+    usual = standing.pace.median if len(standing.pace) >= PACES_BEFORE_SLOW else None
+    return math.inf if usual is None else SLOW * usual

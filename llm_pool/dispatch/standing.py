@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 from llm_pool.config.settings import Breaker as BreakerSection
 from llm_pool.core.errors import (
+    OutOfTime,
     ProviderError,
     ProviderLimited,
     ProviderMisconfigured,
@@ -54,6 +55,7 @@ class Terms:
     breaker: BreakerRules = BreakerRules.of(BreakerSection())
     per_task: bool = False
     max_concurrent: int | Literal["adaptive"] | None = None
+    patience: float = 1.0  # seconds in a long line
     quota: Allowed = Allowed()
 
 
@@ -80,7 +82,7 @@ class Standing:
         self.words = Sketch()  # seconds to the first word
         self.pace = Sketch()  # seconds for each token after it
         limit = limit_of(self._terms.max_concurrent)
-        self.slots = None if limit is None else Slots(limit, now=now)
+        self.slots = None if limit is None else Slots(limit, now=now, patience=self._terms.patience)
         self.quota = None if self._terms.quota == Allowed() else Quota(self._terms.quota, now=now)
 
     # --- Asking -----------------------------------------------------------------------------------------------------
@@ -165,7 +167,8 @@ class Standing:
                 log.error("provider is misconfigured", extra=fields(deployment=self.name, why=error.message))
             case _:
                 pass
-        if self.slots is not None and isinstance(error, ProviderLimited | ProviderOverloaded | ProviderTimeout):
+        pushed_back = isinstance(error, ProviderLimited | ProviderOverloaded | ProviderTimeout)
+        if self.slots is not None and pushed_back and not isinstance(error, OutOfTime):
             self.slots.pushed_back()
 
     def _was_silent(self, attempt: Attempt, error: BaseException | None) -> None:
@@ -193,6 +196,8 @@ class Standing:
                 self.slots = None if limit is None else Slots(limit, now=self._now)
             else:
                 self.slots.limit = limit
+        if self.slots is not None:
+            self.slots.patience = terms.patience
         if terms.quota != before.quota:
             if terms.quota == Allowed() or self.quota is None:
                 self.quota = None if terms.quota == Allowed() else Quota(terms.quota, now=self._now)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
     from llm_pool.telemetry.metrics import Metrics
+    from llm_pool.telemetry.traces import TraceFile
 
 
 class Recording:
-    def __init__(self, metrics: Metrics, *, now: Clock) -> None:
+    def __init__(self, metrics: Metrics, *, now: Clock, traces: TraceFile | None = None) -> None:
         self._metrics = metrics
         self._now = now
+        self._traces = traces
 
     def open(self, request: Request, then: Ask) -> Answering:
         return _Recorded(self, request, then)
@@ -42,6 +44,8 @@ class Recording:
         for attempt in trace.attempts:
             waited += (attempt.ended or attempt.started) - attempt.started
         self._metrics.in_flight -= 1
+        if self._traces is not None:
+            self._traces.note(request)
         self._metrics.request_ended(
             Ended(
                 # The request's own word is a caller's text and must not become a label.

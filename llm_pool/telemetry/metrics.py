@@ -16,6 +16,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
+from llm_pool.core.outcome import OUTRUN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -151,6 +153,15 @@ class Metrics:
                 registry=registry,
             )
         )
+        self.outrun_tokens = Labelled(
+            Counter(
+                "llm_pool_outrun_tokens",
+                "Tokens of calls that lost to another one asked beside them",
+                ["deployment"],
+                registry=registry,
+            )
+        )
+        self.waiting = Gauge("llm_pool_waiting_requests", "Requests that wait for their turn", registry=registry)
         self.breaker_state = Labelled(
             Gauge(
                 "llm_pool_breaker_state",
@@ -208,6 +219,8 @@ class Metrics:
             sums[self.tokens, (deployment, "cache_write")] += usage.cache_write
             sums[self.tokens, (deployment, "output")] += usage.output
             sums[self.tokens, (deployment, "reasoning")] += usage.reasoning
+            if attempt.outcome == OUTRUN:
+                sums[self.outrun_tokens, (deployment,)] += usage.input + usage.output
             if attempt.first_token is not None:
                 self.first_token(deployment).observe(attempt.first_token - attempt.started)
         for ended in _taken(self._requests):

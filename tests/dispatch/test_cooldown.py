@@ -232,6 +232,14 @@ def test_the_health_check_ends_it_early() -> None:
     assert (bench.cooldown.active, bench.cooldown.refusal()) == (False, None)
 
 
+def test_a_success_ends_it_early_for_good() -> None:
+    bench = Bench()
+    bench.cooldown.misconfigured(wrong_key())
+    bench.cooldown.succeeded(begun=1000.5)
+    bench.cooldown.limited(2.0)
+    assert bench.waits() == 2.0
+
+
 def test_an_earlier_call_that_succeeds_does_not_end_it() -> None:
     bench = Bench()
     bench.cooldown.misconfigured(wrong_key())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -13,10 +15,9 @@ import orjson
 
 from llm_pool.v1 import pool_service_pb2 as pb
 from tests.edges.both import failed
-from tests.virtual import nothing_left_running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from tests.running import Up
 
@@ -94,3 +95,45 @@ async def grpc_stream(up: Up, task: str) -> Call:
 
 
 KINDS: dict[str, Asking] = {"HTTP": http_whole, "SSE": http_stream, "gRPC": grpc_whole, "gRPC stream": grpc_stream}
+
+
+@dataclass(slots=True)
+class Load:
+    """What became of all calls, in the order of their ends. Instants are those of `loop.time()`."""
+
+    calls: list[Call] = field(default_factory=list)
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def between(self, begin: float, end: float = math.inf) -> list[Call]:
+        """Those that began and ended there."""
+        return [call for call in self.calls if begin <= call.began and call.ended <= end]
+
+    def all_well_since(self, instant: float, *, last: int = 3) -> bool:
+        """Whether the last calls of every kind, so many at least, were answered."""
+        outcomes = {kind: [call.outcome for call in self.between(instant) if call.kind == kind] for kind in KINDS}
+        return all(len(each) >= last and set(each[-last:]) == {OK} for each in outcomes.values())
+
+    async def ask(self, asking: Asking, up: Up, task: str) -> None:
+        """Again and again until the end; what has begun by then ends."""
+        now = asyncio.get_running_loop().time
+        for _ in range(MOST):
+            if self.ends.is_set():
+                return
+            began = now()
+            async with asyncio.timeout(LONGEST):
+                call = await asking(up, task)
+            self.calls.append(replace(call, began=began, ended=now()))
+            await asyncio.sleep(PAUSE)
+
+
+@asynccontextmanager
+async def load(up: Up, *, task: str = "chat", kinds: Iterable[Asking] = tuple(KINDS.values())) -> AsyncIterator[Load]:
+    """One caller of each kind while the block lasts."""
+    callers = Load()
+    async with asyncio.TaskGroup() as group:
+        for asking in kinds:
+            group.create_task(callers.ask(asking, up, task))
+        try:
+            yield callers
+        finally:
+            callers.ends.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import orjson
@@ -77,7 +78,7 @@ def refused(error: PoolError, account: Account, *, allow: str = "") -> web.Respo
     row = status.status(error)
     headers = {"Allow": allow} if allow else {}
     if row.http == status.OVERLOADED:
-        headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     account.close(status=row.http, outcome=error.reason, why=error.message)
     return json(status.body(error, account.id), status=row.http, headers=headers)
 
