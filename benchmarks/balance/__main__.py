@@ -34,6 +34,7 @@ SCENES = {
     "load 0.5": Scene(load=0.5),
     "load 0.7": Scene(),
     "load 0.9": Scene(load=0.9),
+    "load 0.7, 1 slot each": Scene(slots=(1, 1, 1, 1)),
     "load 0.7, 2 slots each": Scene(slots=(2, 2, 2, 2)),
     "load 0.7, 8 slots each": Scene(slots=(8, 8, 8, 8)),
     "load 0.7, 8 4 4 2 slots": Scene(slots=(8, 4, 4, 2)),

@@ -47,6 +47,7 @@ class Alarm:
 
     def start(self, when: float) -> None:
         """`set` and enter in one, for who waits once; `stop` is the way out."""
+        self._due = False
         self._waiting = asyncio.current_task(self._loop)
         self._cancelling = self._waiting.cancelling() if self._waiting else 0
         self._handle = self._loop.call_at(when, self.ring)

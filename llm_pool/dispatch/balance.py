@@ -3,13 +3,13 @@
 *Latency*, the default, asks the one with the least `time to first token x (calls under way + 1) / weight`. So does
 Finagle's PeakEwma, for calls of milliseconds; here a call takes seconds and there are few of them, hence:
 
-1. The time to first token is a mean over `WINDOW`, not a peak. A peak lets one call that met a long prompt or a queue
-   turn everybody away from the best deployment, and the others then queue; what really became slow is seen at once,
-   for calls under way pile up on it (`benchmarks.balance` shows both).
+1. The time to first token is a mean over `WINDOW`, not a peak, and no call changes it by much (`WORSE`, `BETTER`).
+   Otherwise one that met a long prompt or a queue turns everybody away from the best deployment, and the others then
+   queue. What really became slow is seen at once: calls pile up on it (`benchmarks.balance` shows both).
 2. What is known fades only while nothing is under way, and over `FADES`. A slow deployment is then tried again now
-   and then, the sooner the less slower it is. Fading over seconds, as is right for calls of milliseconds, would make
+   and then, the sooner the less it is slower. Fading over seconds, as is right for calls of milliseconds, would make
    a round robin of a pool that is asked twice a minute.
-3. Of one that has never spoken and is being asked nothing good is assumed: it gets one call at first, not all of them.
+3. Of one that is being asked and has never spoken nothing good is assumed: a new one gets one call at first, not all.
 4. All candidates are looked at. Two drawn at random would be the two slowest once in a while, and there are few.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
 
 WINDOW = 30.0  # seconds; of what was measured so long ago 1/e counts
+WORSE, BETTER = 0.1, 0.3  # the most that one sample weighs; the first may be that of a model that was being loaded
 FADES = 300.0  # seconds without a call after which 1/e of a latency is still believed
 SILENT = 1e6  # seconds; the latency of one that was asked and has never spoken
 EXPLORE = 0.02  # share of the requests that a candidate drawn at random gets: what became better must be noticed
@@ -37,16 +38,17 @@ Mode: TypeAlias = Literal["latency", "weighted", "round_robin", "least_outstandi
 class Load:
     """What is known of one deployment for choosing it: how soon it speaks, and how much it has to do.
 
-    The mean is the exponential one of samples at irregular times (Eckner, "Algorithms for unevenly spaced time
-    series", 2012, with the last point): a sample weighs by the time since the one before it.
+    The mean is an exponential one of samples at irregular times (Eckner, "Algorithms for unevenly spaced time series",
+    2012): a sample weighs by the time since the one before it, within bounds.
     """
 
-    __slots__ = ("_ended", "_mean", "_measured", "_now", "outstanding")
+    __slots__ = ("_ended", "_mean", "_measured", "_now", "_spoken", "outstanding")
 
     def __init__(self, *, now: Clock) -> None:
         self._now = now
         self.outstanding = 0  # calls under way, those that have begun to speak among them
-        self._mean = 0.0  # seconds to the first token; 0: not known
+        self._spoken = False  # ever
+        self._mean = 0.0  # seconds to the first token
         self._measured = self._ended = now()
 
     def begin(self) -> None:
@@ -55,17 +57,21 @@ class Load:
 
     def first_token(self, seconds: float) -> None:
         """It spoke, so long after it was asked."""
-        now = self._now()
-        if self._mean:
-            self._mean += (seconds - self._mean) * (1.0 - math.exp((self._measured - now) / WINDOW))
+        now, mean = self._now(), self._mean
+        if self._spoken:
+            weight = 1.0 - math.exp((self._measured - now) / WINDOW)
+            self._mean += (seconds - mean) * min(weight, WORSE if seconds > mean else BETTER)
         else:
-            self._mean = seconds
+            self._mean, self._spoken = seconds, True
         self._measured = now
 
     def silent(self, seconds: float) -> None:
         """It was given up after so long, or another was faster: that counts where it is longer than was expected."""
         if seconds > self._mean:
-            self.first_token(seconds)
+            if self._spoken:
+                self.first_token(seconds)
+            else:  # only a guess, which its first word replaces
+                self._mean = seconds
 
     def end(self) -> None:
         """A call that had begun has ended, well or badly."""
@@ -79,7 +85,7 @@ class Load:
     def latency_at(self, now: float) -> float:
         """The same at an instant that the caller has just read, so that several are compared at one."""
         if self.outstanding:
-            return self._mean or SILENT
+            return self._mean if self._spoken else SILENT
         return self._mean * math.exp((self._ended - now) / FADES)
 
 

@@ -164,7 +164,7 @@ class _Metered(Mapped):
                 if self._gate.asking.outrun
                 else verdict_of(left, late=late, silent_for=silent_for, usual=standing.words.median)
             )
-        standing.end(self._permit, attempt, verdict, own, task=self._request.task, tokens=self._tokens, said=self._said)
+        standing.end(self._permit, attempt, verdict, own, tokens=self._tokens, said=self._said)
 
     def _end(self, outcome: str) -> None:
         self._attempt.ended = self._gate.now()

@@ -147,9 +147,13 @@ def _tried_soonest(refused: Sequence[Deployment], task: str) -> Deployment | Non
     """Where the breakers of several are open, and of nobody else, the one that would be tried next: rather ask it than
     refuse everybody. Of a single one there is nothing to choose, and its breaker is obeyed.
     """
-    opened = [
-        each for each in refused if not each.standing.breaker(task).admits() and not each.standing.cooldown.active
-    ]
+    opened = [each for each in refused if _merely_open(each.standing, task)]
     if len(opened) < 2:  # noqa: PLR2004 - several
         return None
     return min(opened, key=lambda each: each.standing.breaker(task).opens_in())
+
+
+def _merely_open(standing: Standing, task: str) -> bool:
+    """Whether its breaker is all that stands in the way."""
+    breaker = standing.breaker(task)
+    return not breaker.admits() and not breaker.held and not standing.cooldown.active

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llm_pool.dispatch.breaker import State, Verdict
     from llm_pool.telemetry.metrics import Metrics
 
+Permit: TypeAlias = "tuple[Breaker, int]"
 Action: TypeAlias = Literal["open", "close", "reset"]
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ class Standing:
     """Of one model of one `[[providers]]` table; a table that passes any model on has one for all of them."""
 
     __slots__ = (
-        "_metrics", "_now", "_random", "_terms", "breakers", "cooldown", "load", "model", "name", "pace", "quota",
-        "slots", "words",
+        "_any_model", "_metrics", "_now", "_random", "_taken_out", "_terms", "breakers", "cooldown", "load", "model",
+        "name", "pace", "quota", "slots", "words",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,8 @@ class Standing:
         self._now = now
         self._random = random
         self._terms = terms or Terms()
+        self._any_model = model.endswith("/*")
+        self._taken_out = False  # by an operator
         self.breakers: dict[str, Breaker] = {}  # by task, "" for all of them
         self.cooldown = Cooldown(name, now=now, random=random)
         self.load = Load(now=now)
@@ -113,16 +116,19 @@ class Standing:
             breaker = self.breakers[key] = Breaker(
                 self._terms.breaker, now=self._now, random=self._random, changed=self._changed(key)
             )
+            if self._taken_out:
+                breaker.open()
         return breaker
 
     # --- One call ---------------------------------------------------------------------------------------------------
 
-    def begin(self, task: str, *, tokens: int, panic: bool) -> int:
-        """A call begins, which may take so many tokens. Gives the permit that its end shows again.
+    def begin(self, task: str, *, tokens: int, panic: bool) -> Permit:
+        """A call begins, which may take so many tokens. Gives what its end has to show again.
 
         Raises ProviderUnavailable where the breaker does not admit it any more.
         """
-        permit = self.breaker(task).begin(panic=panic)
+        breaker = self.breaker(task)
+        permit = breaker.begin(panic=panic)
         if permit is None:
             raise self.refusal(task) or ProviderUnavailable(f"{self.name} is being tried by others", retry_after=1.0)
         if self.cooldown.active:
@@ -130,7 +136,7 @@ class Standing:
         if self.quota is not None:
             self.quota.begin(tokens)
         self.load.begin()
-        return permit
+        return breaker, permit
 
     def spoke(self, seconds: float) -> None:
         """Its first word has come, so long after it was asked."""
@@ -138,31 +144,31 @@ class Standing:
         self.words.add(seconds)
 
     def end(
-        self, permit: int, attempt: Attempt, verdict: Verdict, error: BaseException | None, *, task: str, tokens: int,
-        said: int,
+        self, permit: Permit, attempt: Attempt, verdict: Verdict, error: BaseException | None, *, tokens: int, said: int
     ) -> None:  # fmt: skip
         """A call has ended, whatever its way out. `tokens` are those of its beginning, `said` characters of answer."""
         self.load.end()
         if verdict != "success" and attempt.first_token is None and attempt.ended is not None and not said:
             self._was_silent(attempt, error)
-        self.breaker(task).ended(permit, verdict)
+        breaker, number = permit
+        breaker.ended(number, verdict)
         if self.quota is not None:
             usage = attempt.usage
             self.quota.end(tokens, usage.input + usage.output + usage.cache_write + usage.reasoning)
         if verdict == "success":
             if self.cooldown.active:
-                self.cooldown.succeeded()
+                self.cooldown.succeeded(begun=attempt.started)
             if self.slots is not None:
                 self.slots.served()
             self._remember_pace(attempt, said)
         elif isinstance(error, ProviderError):
-            self._blame(error)
+            self._blame(error, attempt)
 
-    def _blame(self, error: ProviderError) -> None:
+    def _blame(self, error: ProviderError, attempt: Attempt) -> None:
         match error:
             case ProviderLimited():
-                self.cooldown.limited(error.retry_after)
-            case ProviderMisconfigured():
+                self.cooldown.limited(error.retry_after, begun=attempt.started)
+            case ProviderMisconfigured() if not self._any_model:  # else it may be the name that the caller gave
                 self.cooldown.misconfigured(error)
                 log.error("provider is misconfigured", extra=fields(deployment=self.name, why=error.message))
             case _:
@@ -225,6 +231,7 @@ class Standing:
 
     def operate(self, action: Action) -> None:
         """An operator opens, closes or resets its breakers, those of all tasks."""
+        self._taken_out = action == "open"
         for breaker in self.breakers.values() or [self.breaker("")]:
             match action:
                 case "open":

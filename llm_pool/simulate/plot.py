@@ -31,6 +31,7 @@ STROKES = ('stroke-width="1.3" stroke-dasharray="1 3"', 'stroke-width="1.3" stro
 MINUTE, HOUR = 60, 3_600  # seconds
 STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
 MOST_TICKS = 10
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,12 @@ def _decades(low: float, high: float) -> tuple[float, float]:
 
 
 def _step(value: float, *, up: bool) -> float:
-    decade = 10.0 ** math.floor(math.log10(value))
-    steps = [decade * factor for factor in (1, 2, 5, 10)]
-    return (
-        next(step for step in steps if step >= value) if up else next(step for step in reversed(steps) if step <= value)
-    )
+    """The nearest such number that is not less, or not more, but for rounding."""
+    decade = 10.0 ** math.floor(math.log10(value))  # may round to the next one
+    steps = [decade * factor for factor in (0.5, 1, 2, 5, 10)]
+    if up:
+        return min(step for step in steps if step >= value * (1 - ROUNDING))
+    return max(step for step in steps if step <= value * (1 + ROUNDING))
 
 
 def _ticks(low: float, high: float) -> list[float]:

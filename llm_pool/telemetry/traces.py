@@ -134,9 +134,9 @@ class TraceFile(AbstractAsyncContextManager["TraceFile"]):
 
     def _begun(self) -> int:
         """The file, open, with its header. Raises OSError, ValueError, RuntimeError."""
-        # It tells who asked when: nobody else's business. Not blocking: there may be a pipe of that name.
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-        file = os.open(Path(self._path).expanduser(), flags, 0o600)
+        # Not for writing alone, which would wait for a reader where a pipe has that name. When somebody asked is nobody
+        # else's business.
+        file = os.open(Path(self._path).expanduser(), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             header = _json({"llm_pool_trace": FORMAT, "version": self._version})
             _append(file, b"\n" + header if _torn(file) else header)

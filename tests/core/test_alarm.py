@@ -141,7 +141,9 @@ async def test_what_is_ready_at_once_is_had_even_when_it_is_due() -> None:
     alarm.ring()
     with alarm:
         pass
-    await asyncio.sleep(1)
+    alarm.set(None)
+    with alarm:
+        await asyncio.sleep(1)
     assert current().cancelling() == 0
 
 
@@ -203,5 +205,7 @@ async def test_start_and_stop_are_one_timed_wait() -> None:
     alarm.start(5.0)
     await asyncio.sleep(1)
     alarm.stop(None)
-    await asyncio.sleep(10)
+    assert not alarm.on
+    with alarm:
+        await asyncio.sleep(10)
     assert (now(), current().cancelling()) == (14.0, 0)

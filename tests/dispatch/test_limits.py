@@ -39,6 +39,12 @@ def limited(
     return limits.open(request(deadline=deadline, whole=whole), upstream)
 
 
+def timers() -> int:
+    """How many are set in the running loop."""
+    loop: Any = asyncio.get_running_loop()
+    return sum(not timer.cancelled() for timer in loop._scheduled)
+
+
 def only(limit: str, seconds: float) -> Any:
     return {limit: seconds}
 
@@ -91,10 +97,10 @@ async def test_any_word_ends_the_wait_for_the_first(word: Event, whole: bool) ->
 
 
 async def test_a_shorter_idle_limit_does_not_shorten_the_wait_for_the_first_word() -> None:
-    said = await read(limited(Scripted(STARTED, 4.9, WORD, END), first_token=5.0, idle=1.0))
+    said = await read(limited(Scripted(STARTED, 4.9, WORD, END), first_token=5.0, idle=2.0))
     assert said[-1] == (4.9, END)
     until = now()
-    assert await cut(limited(Scripted("stall"), first_token=5.0, idle=1.0)) == (
+    assert await cut(limited(Scripted("stall"), first_token=5.0, idle=2.0)) == (
         ProviderTimeout,
         "a said nothing for 5 s",
     )
@@ -195,7 +201,8 @@ async def test_where_two_are_reached_at_once_the_providers_own_fault_is_named() 
 )
 async def test_who_has_not_spoken_by_then_is_hung_up_on(opening: tuple[Step, ...], steps: tuple[Step, ...]) -> None:
     mine = Scripted(*steps, opening=opening)
-    assert await cut(limited(mine, speak_by=5.0)) == (OutOfTime, "a had not spoken in the time that was left for it")
+    ended = await cut(limited(mine, idle=2.0, speak_by=5.0))
+    assert ended == (OutOfTime, "a had not spoken in the time that was left for it")
     assert mine.closed_at == [5.0]
 
 
@@ -238,6 +245,7 @@ async def test_a_consumer_may_be_busy_past_any_limit(limit: str) -> None:
 async def test_a_consumer_who_has_left_is_not_called_back(limit: str) -> None:
     async with limited(Scripted(STARTED, WORD, "stall"), **only(limit, 1.0)) as events:
         await anext(events)
+    assert timers() == 0
     await asyncio.sleep(20)
     assert now() == 20.0
 
@@ -247,8 +255,7 @@ async def test_what_the_provider_raises_passes_and_no_timer_stays_behind(opening
     mine = Scripted(StreamBroken("it broke"), opening=opening)
     with pytest.raises(StreamBroken):
         await read(limited(mine, first_token=5.0))
-    await asyncio.sleep(20)
-    assert (now(), mine.open) == (20.0, 0)
+    assert (timers(), mine.open) == (0, 0)
 
 
 @pytest.mark.parametrize("steps", [("stall",), (WORD, "stall")])
@@ -286,12 +293,17 @@ async def test_what_would_pass_at_the_deadline_is_left_to_the_deadline() -> None
     assert said[-1] == (40.0, END)
 
 
-async def test_a_limit_sets_one_timer_however_much_is_said() -> None:
-    loop = asyncio.get_running_loop()
-    before = len(loop._scheduled)  # type: ignore[attr-defined]
-    async with limited(Scripted(STARTED, *[WORD] * 100, END), idle=2.0, within=9.0) as events:
+async def test_a_call_has_one_timer_however_much_is_said() -> None:
+    async with limited(Scripted(STARTED, *[WORD] * 100, END), idle=2.0, within=90.0) as events:
         async for _ in events:
-            assert len(loop._scheduled) == before + 1  # type: ignore[attr-defined]
+            assert timers() == 1
+    async with limited(Scripted(STARTED, *[WORD] * 100, END), idle=2.0, within=90.0) as events:
+        await anext(events)
+        await asyncio.sleep(50)
+        async for _ in events:
+            assert timers() <= 1
+        assert timers() == 1
+    assert timers() == 0
 
 
 # --- In a pool --------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from llm_pool.core.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
 PIECE = 64 * 1024  # bytes
 ABORTED = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time; closing then resets the connection
@@ -116,15 +116,20 @@ class FaultProxy:
         self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._address = ("127.0.0.1", 0)
         self._random = Random(seed)
+        self._open: set[socket.socket] = set()
         self.fault: Fault | None = None
         self.only = b""
         self.share = 1.0
         self.script: deque[Fault | None] = deque()
 
-        self.open = 0  # connections now
         self.ever = 0  # connections there were
         self.asked: list[bytes] = []  # the first line of each request
         self.spoiled = 0  # requests that a fault was chosen for
+
+    @property
+    def open(self) -> int:
+        """Connections of clients now. Each has one to the target at most, which ends with it."""
+        return len(self._open)
 
     @property
     def url(self) -> str:
@@ -160,33 +165,30 @@ class FaultProxy:
     async def _leave(self) -> None:
         await self._tasks.__aexit__(None, None, None)
         self._listener.close()
+        while self._open:  # a task that is cancelled before it has begun closes nothing
+            self._open.pop().close()
 
     async def _accept(self) -> None:
         while True:
             client, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-            self.open += 1
+            self._open.add(client)
             self.ever += 1
             self._tasks.start(self._serve(client), name="fault proxy: a connection")
 
     async def _serve(self, client: socket.socket) -> None:
         """Both directions at once; where one ends, all does."""
-        target = socket.socket()
-        link = _Link(client, target, random=self._random)
-        halves = [asyncio.ensure_future(self._ask(link)), asyncio.ensure_future(link.answer())]
-        try:
-            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for half in halves:
-                half.cancel()
-            ended = await asyncio.gather(*halves, return_exceptions=True)
-            if link.resets:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTED)
-            client.close()
-            target.close()
-            self.open -= 1
-        for error in ended:
-            if isinstance(error, Exception) and not isinstance(error, OSError):  # that is only one side that has gone
-                raise error
+        with client, socket.socket() as target:
+            link = _Link(client, target, random=self._random)
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(_to_the_end(self._ask(link)))
+                    both.create_task(_to_the_end(link.answer()))
+            except* OSError:
+                pass  # one side has gone
+            finally:
+                if link.resets:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTED)
+                self._open.discard(client)
 
     async def _ask(self, link: _Link) -> None:
         """Take one request after the other to the target, or to what has been made of it."""
@@ -221,6 +223,12 @@ class FaultProxy:
             return None
         self.spoiled += 1
         return fault
+
+
+async def _to_the_end(half: Coroutine[None, None, None]) -> None:
+    """Raises OSError in any case: whoever ends ends both."""
+    await half
+    raise ConnectionAbortedError
 
 
 class _Link:

@@ -103,6 +103,7 @@ class Load:
 
     calls: list[Call] = field(default_factory=list)
     ends: asyncio.Event = field(default_factory=asyncio.Event)
+    callers: int = 0  # who have not ended yet
 
     def between(self, begin: float, end: float = math.inf) -> list[Call]:
         """Those that began and ended there."""
@@ -116,22 +117,26 @@ class Load:
     async def ask(self, asking: Asking, up: Up, task: str) -> None:
         """Again and again until the end; what has begun by then ends."""
         now = asyncio.get_running_loop().time
+        self.callers += 1
         for _ in range(MOST):
             if self.ends.is_set():
-                return
+                break
             began = now()
             async with asyncio.timeout(LONGEST):
                 call = await asking(up, task)
             self.calls.append(replace(call, began=began, ended=now()))
             await asyncio.sleep(PAUSE)
+        self.callers -= 1
 
 
 @asynccontextmanager
-async def load(up: Up, *, task: str = "chat", kinds: Iterable[Asking] = tuple(KINDS.values())) -> AsyncIterator[Load]:
-    """One caller of each kind while the block lasts."""
+async def load(
+    up: Up, *, task: str = "chat", kinds: Iterable[Asking] = tuple(KINDS.values()), each: int = 1
+) -> AsyncIterator[Load]:
+    """So many callers of each kind while the block lasts."""
     callers = Load()
     async with asyncio.TaskGroup() as group:
-        for asking in kinds:
+        for asking in [*kinds] * each:
             group.create_task(callers.ask(asking, up, task))
         try:
             yield callers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_pool.core.errors import ProviderError, ProviderLimited, StartRefused
-from llm_pool.simulate.calls import Call
+from llm_pool.core.trace import Attempt
+from llm_pool.core.types import Usage
+from llm_pool.simulate.calls import Arrival, Call
 from llm_pool.simulate.recorded import Recorded, _nearest
+from llm_pool.telemetry.traces import TraceFile
+from tests.scripted import request
 from tests.simulate.worlds import attempt, recorded, trace
 
 if TYPE_CHECKING:
@@ -61,6 +66,27 @@ def test_a_retry_does_not_get_the_call_before_it_again(tmp_path: Path) -> None:
     assert (first.first_token, first.fails_after, first.error) == (math.inf, 0.5, ProviderLimited)
     assert (second.first_token, third.first_token) == (1.0, 1.5)
     assert fourth == first
+
+
+def test_calls_stand_in_the_order_of_their_own_beginnings(tmp_path: Path) -> None:
+    """A request that came first may have been the last to ask."""
+    late = attempt(started=30.0, first_token=37.0, ended=38.0)
+    world = Recorded(
+        trace(tmp_path, recorded(0, late), recorded(10, attempt()), recorded(20, attempt(first_token=1.5)))
+    )
+    assert [call_at(world, at).first_token for at in (0, 11, 19, 29)] == [1.0, 1.0, 1.5, 7.0]
+
+
+async def test_what_the_recorder_writes_can_be_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    async with TraceFile(str(path), version="", now=asyncio.get_running_loop().time) as traces:
+        asked = request("four", whole=False, deadline=9.0)
+        asked.trace.task = "chat"
+        asked.trace.attempts = [Attempt("a", "sim/m", "", 0.0, 0.5, 2.5, Usage(output=5), "ok")]
+        traces.note(asked)
+    world = Recorded(path)
+    assert world.arrivals == [Arrival(0.0, "chat", prompt=4, tokens=5, whole=False, deadline=9.0)]
+    assert call_at(world, 0) == Call(0.5, 0.5)
 
 
 def test_what_began_later_in_its_request_began_later(tmp_path: Path) -> None:

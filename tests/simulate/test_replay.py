@@ -42,6 +42,12 @@ def test_what_fails_is_answered_by_another_one_and_opens_a_breaker(tmp_path: Pat
     assert 0 < told.openings[0][0] < 60
 
 
+def test_a_breaker_that_opens_at_the_very_end_is_told_too(tmp_path: Path) -> None:
+    world = ByHand(arrivals(40, every=0.03), {"a": BROKEN, "b": BROKEN})
+    outcome = replayed(world, loaded(tmp_path), seed=1)
+    assert len(outcome.openings) == outcome.counts["breakers_opened"] > 0
+
+
 def test_hedges_are_counted_with_those_that_won(tmp_path: Path) -> None:
     toml = TWO.replace(
         'hedge = "off"', 'hedge = "fixed"\nhedge_after_ms = 1000\nhedge_budget = 1.0\nbalance = "priority"'
