@@ -225,7 +225,7 @@ async def test_a_request_ends_with_the_configuration_that_it_began_with() -> Non
 async def test_whatever_way_a_request_ends_its_configuration_ends_with_it(way: str) -> None:
     busy = ProviderOverloaded("busy")
     upstream = {"error": Scripted(1.0, busy), "never opened": Scripted(opening=[busy])}.get(way, Scripted(*HALF[0]))
-    pool = pool_of({"a": upstream})
+    pool = pool_of({"a": upstream}, sections={"qos": {"max_retries": 0}})
 
     async def ask() -> None:
         async with pool.open(request(deadline=10.0, whole=False)) as events:

@@ -190,7 +190,7 @@ class Breaker(Section):
     """When to stop asking a deployment that keeps failing."""
 
     fail_rate: float = Field(0.5, gt=0, le=1, description="share of failed calls that opens the breaker")
-    window_size: Positive = Field(20, description="calls looked back on, at most")
+    window_size: Positive = Field(100, description="calls looked back on, at most")
     window_seconds: float = Field(30.0, gt=0, le=86_400, description="how far is looked back, at most")
     min_calls: Positive = Field(10, description="calls in the window before fail_rate counts, window_size at most")
     open_cooldown_ms: Milliseconds = Field(5_000, description="how long it stays open at first; doubles each time")

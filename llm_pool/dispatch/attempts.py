@@ -241,7 +241,7 @@ def _summary(
     failures: Sequence[tuple[Deployment, ProviderError]],
     refused: Sequence[tuple[Deployment, ProviderError]],
 ) -> Exception:
-    """One failure speaks for itself; several are named one by one. Where nobody was asked, it says when to come back."""
+    """One failure speaks for itself; several are named. Where nobody was asked, it says when to come back."""
     if not failures and not refused:
         return NoProvider(f"no provider is configured for task {request.task}")
     last = {**dict(refused), **dict(failures)}

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import OutOfTime, ProviderTimeout
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.types import WORDS, Finished
@@ -68,9 +67,16 @@ class Limits:
 
 
 class _Limited(Mapped):
-    """A call under limits. `_silent_since` is None until it has spoken."""
+    """A call under limits. `_silent_since` is None until it has spoken.
 
-    __slots__ = ("_alarm", "_broken", "_limits", "_loop", "_missed", "_opened", "_silent_since", "_speak_by", "_timer")
+    It interrupts its own task, as `core.alarm.Alarm` does; but being on and off is no more than an attribute here, for
+    this is done twice for every event.
+    """
+
+    __slots__ = (
+        "_broken", "_cancelling", "_limits", "_loop", "_missed", "_on", "_opened", "_silent_since", "_speak_by",
+        "_task", "_timer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -89,29 +95,31 @@ class _Limited(Mapped):
         self._opened = opened
         self._speak_by = limits.speak_by
         self._silent_since: float | None = None
+        self._on = False  # whether we wait for the provider now
         self._missed = False  # the timer fired while the caller was busy
         self._broken: ProviderTimeout | None = None
-        self._alarm = Alarm(loop)
         self._timer: asyncio.TimerHandle | None = loop.call_at(soonest, self._look)
 
     async def __aenter__(self) -> Events:
-        self._alarm.begin()
+        self._task = asyncio.current_task(self._loop)
+        self._cancelling = self._task.cancelling() if self._task else 0
+        self._on = True
         try:
             self._inner = self._then(self._request)
             self._out = self._map(await self._inner.__aenter__())
         except BaseException as error:  # whatever ends it: no timer stays behind
             self._disarm()
-            self._end(error)
+            self._raise_broken(error)
             raise
-        self._alarm.end()
+        self._on = False
         return self._out
 
     async def _map(self, events: Events) -> Events:
-        alarm, time = self._alarm, self._loop.time
-        alarm.begin()
+        time = self._loop.time
+        self._on = True
         try:
             async for event in events:
-                alarm.end()
+                self._on = False
                 if isinstance(event, WORDS):
                     if self._speak_by is not None and (not self._request.whole or isinstance(event, Finished)):
                         self._speak_by = None
@@ -126,12 +134,15 @@ class _Limited(Mapped):
                 if self._missed:
                     self._missed = False
                     self._arm()
-                alarm.begin()
+                self._on = True
+        except Exception as error:
+            self._raise_broken(error)
+            raise
         except asyncio.CancelledError as error:
-            self._end(error)
+            self._raise_broken(error)
             raise
         finally:
-            alarm.end()
+            self._on = False
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,14 +156,16 @@ class _Limited(Mapped):
     def _look(self) -> None:
         """The timer fired. While nobody waits for the provider nothing is late; the next wait sets the timer anew."""
         self._timer = None
-        if not self._alarm.on:
+        if not self._on:
             self._missed = True
             return
         self._broken = self._passed(self._loop.time() + TICK)
         if self._broken is None:
             self._arm()
-        else:
-            self._alarm.ring()
+        elif self._task is not None and self._task.cancelling() <= self._cancelling:
+            self._task.cancel()
+        else:  # somebody else has cancelled it, and is obeyed
+            self._broken = None
 
     def _arm(self) -> None:
         """Look again where the first limit could pass. That only ever moves away: once beyond the deadline, always."""
@@ -182,13 +195,15 @@ class _Limited(Mapped):
             return OutOfTime(f"{limits.name} {what} in the time that was left for it")
         return None
 
-    def _end(self, error: BaseException) -> None:
-        """Raises what is wrong where `error` is the alarm's own cancellation."""
-        try:
-            self._alarm.end(error)
-        except Rang:
-            assert self._broken is not None  # noqa: S101 - nobody else rings
-            raise self._broken from None
+    def _raise_broken(self, error: BaseException) -> None:
+        """Raises what is wrong where `error` is our own cancellation. One that came from elsewhere as well is not ours
+        to swallow.
+        """
+        broken, self._broken = self._broken, None
+        if broken is not None and self._task is not None:
+            ours = self._task.uncancel() <= self._cancelling
+            if ours and isinstance(error, asyncio.CancelledError):
+                raise broken from None
 
     def _disarm(self) -> None:
         if self._timer is not None:

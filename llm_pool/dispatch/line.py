@@ -1,8 +1,8 @@
 """The stages of asking one deployment, outermost first.
 
-- *turns*: wait for room at this deployment. Outermost, so that waiting for a turn is no call yet: nothing is metered.
-- *metering*: the attempt is written down, the deployment's standing (breaker, cooldown, load) told of it. Outside of the
-  limits, so that a call cut short by one is written down as that.
+- *turns*: wait for room at this deployment. Outermost, for waiting for a turn is no call yet: nothing is metered.
+- *metering*: the attempt is written down, the deployment's standing (breaker, cooldown, load) told of it. Outside of
+  the limits, so that a call cut short by one is written down as that.
 - *limits*: how long it may be silent.
 """
 

@@ -55,7 +55,7 @@ FIRST = Asking()  # the usual one; nobody writes to it
 
 
 class Metering:
-    """The gate around one deployment's provider. Raises ProviderUnavailable where its breaker does not admit the call."""
+    """The gate around one deployment's provider. Raises ProviderUnavailable where its breaker admits nobody."""
 
     def __init__(self, deployment: Deployment, metrics: Metrics, *, now: Clock, asking: Asking = FIRST) -> None:
         self.deployment = deployment

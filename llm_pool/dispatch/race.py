@@ -2,8 +2,8 @@
 
 1. The first contender runs inline, in the caller's task: where it speaks in time, no task is made. The other one is a
    task, which owns the whole of its `async with` and hands its events over in a queue of one.
-2. A *hedge* begins after a delay without a word, and the first word wins. A *race* begins when a whole answer comes much
-   slower than usual, and the first end wins, for until then nobody has been told anything.
+2. A *hedge* begins after a delay without a word, and the first word wins. A *race* begins when a whole answer comes
+   much slower than usual, and the first end wins, for until then nobody has been told anything.
 3. Whoever lost is hung up on at once. An error of one leaves the other; a bug of either settles it at once, for a bug
    must not become a silence.
 4. The task ends before the block of the race does, whatever the way out.

@@ -1,4 +1,4 @@
-"""Which deployments may answer a request, best first. Pure: it looks at configuration, health and standing and decides."""
+"""Which deployments may answer a request, best first. Pure: it looks at configuration, health and standing."""
 
 from __future__ import annotations
 

@@ -94,6 +94,7 @@ async def _replay(world: World, loaded: Loaded, *, seed: int, progress: Callable
     schemas = {task.name for task in Catalog.of(loaded.settings, loaded.prompts).tasks.values() if task.spec}
     arrivals = world.arrivals
     step = max(1, len(arrivals) // 100)
+    breakers = _Breakers(metrics.registry, outcome.openings)
 
     async def ask(number: int, arrival: Arrival) -> None:
         done, trace = await _asked(pool, number, arrival, whole=arrival.whole or arrival.task in schemas)
@@ -104,13 +105,13 @@ async def _replay(world: World, loaded: Loaded, *, seed: int, progress: Callable
 
     async with Tasks() as watching:
         every = max(1.0, arrivals[-1].at / LOOKS) if arrivals else 1.0
-        watching.start(_watch_breakers(metrics.registry, outcome.openings, every=every), name="watching the breakers")
+        watching.start(breakers.watch(every), name="watching the breakers")
         async with asyncio.TaskGroup() as asking:
             for number, arrival in enumerate(arrivals):
                 if (wait := arrival.at - pool.time()) > 0:
                     await asyncio.sleep(wait)
                 asking.create_task(ask(number, arrival))
-        await asyncio.sleep(every)  # for a last look
+    breakers.look()
     outcome.counts = _counts(metrics.registry)
     return outcome
 
@@ -236,13 +237,22 @@ def _counted(registry: CollectorRegistry, sample: str, labels: Mapping[str, str]
     return found
 
 
-async def _watch_breakers(registry: CollectorRegistry, openings: list[tuple[float, str]], *, every: float) -> None:
-    """Note each opening, at most `every` seconds late. For ever; its owner cancels it."""
-    known: Mapping[str, int] = {}
-    while True:
-        now = asyncio.get_running_loop().time()
-        opened = _counted(registry, *COUNTED["breakers_opened"])
+class _Breakers:
+    """Notes each opening of a breaker, as early as it is looked at."""
+
+    def __init__(self, registry: CollectorRegistry, openings: list[tuple[float, str]]) -> None:
+        self._registry = registry
+        self._openings = openings
+        self._known: Mapping[str, int] = {}
+
+    async def watch(self, every: float) -> None:
+        """For ever; its owner cancels it."""
+        while True:
+            self.look()
+            await asyncio.sleep(every)
+
+    def look(self) -> None:
+        now, opened = asyncio.get_running_loop().time(), _counted(self._registry, *COUNTED["breakers_opened"])
         for deployment, times in opened.items():
-            openings.extend([(now, deployment)] * (times - known.get(deployment, 0)))
-        known = opened
-        await asyncio.sleep(every)
+            self._openings.extend([(now, deployment)] * (times - self._known.get(deployment, 0)))
+        self._known = opened

@@ -56,7 +56,9 @@ async def test_every_copy_of_a_request_shares_its_trace() -> None:
 def test_a_decision_names_who_was_asked_and_who_won() -> None:
     lost, won = attempt("a", "PROVIDER_FAILED"), attempt("b")
     decision = Decision.of(trace(lost, won))
-    assert decision == Decision(strategy="fastest", voices=(lost, won), winner="b", degraded=False, why="", warnings=())
+    assert decision == Decision(
+        strategy="fastest", voices=(lost, won), winner="b", degraded=False, hedged=False, why="", warnings=()
+    )
 
 
 def test_an_answer_of_the_fallback_is_degraded() -> None:

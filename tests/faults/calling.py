@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OK = "ok"
 LONGEST = 12.0  # seconds that a call may take; one that takes longer hangs
+READ = 10_000  # characters of a text
 PAUSE = 0.03  # seconds between the end of a call and the next one of the same caller
 MOST = 400  # calls of one caller
 
@@ -65,10 +66,15 @@ async def http_stream(up: Up, task: str) -> Call:
                 names[name] += 1
             elif line.startswith(b"data: "):
                 data = orjson.loads(line[6:])
-                text += data["text"] if name == "text" else ""
+                text = added(text, data["text"]) if name == "text" else text
                 outcome = data["error"]["code"] if name == "error" else outcome
     ends = names["finished"] + names["error"]
     return Call("SSE", text, outcome, 200, ends if name in {"finished", "error"} else -1, spoke=True)
+
+
+def added(text: str, more: str) -> str:
+    """As far as anybody wants to know it: some bodies have no end."""
+    return (text + more)[:READ]
 
 
 async def grpc_whole(up: Up, task: str) -> Call:
@@ -86,7 +92,7 @@ async def grpc_stream(up: Up, task: str) -> Call:
         async for each in up.stub.StreamInfer(pb.StreamInferRequest(prompt="hi", task=task)):
             name = each.WhichOneof("event") or ""
             names[name] += 1
-            text += each.text.text if name == "text" else ""
+            text = added(text, each.text.text) if name == "text" else text
     except grpc.aio.AioRpcError as error:
         told = failed(error)
         ends = 1 + names["finished"]
@@ -114,10 +120,11 @@ class Load:
         outcomes = {kind: [call.outcome for call in self.between(instant) if call.kind == kind] for kind in KINDS}
         return all(len(each) >= last and set(each[-last:]) == {OK} for each in outcomes.values())
 
-    async def ask(self, asking: Asking, up: Up, task: str) -> None:
-        """Again and again until the end; what has begun by then ends."""
+    async def ask(self, asking: Asking, up: Up, task: str, *, after: float) -> None:
+        """Again and again until the end; what has begun by then ends. `after`: seconds before the first time."""
         now = asyncio.get_running_loop().time
         self.callers += 1
+        await asyncio.sleep(after)
         for _ in range(MOST):
             if self.ends.is_set():
                 break
@@ -136,8 +143,9 @@ async def load(
     """So many callers of each kind while the block lasts."""
     callers = Load()
     async with asyncio.TaskGroup() as group:
-        for asking in [*kinds] * each:
-            group.create_task(callers.ask(asking, up, task))
+        asked = [*kinds] * each
+        for index, asking in enumerate(asked):  # not in step, or all would be under way at a time, and then none
+            group.create_task(callers.ask(asking, up, task, after=2 * PAUSE * index / len(asked)))
         try:
             yield callers
         finally:

@@ -77,9 +77,8 @@ def test_who_asks_to_be_left_alone_is_left_alone_until_then(
     async def story() -> None:
         async with rig(two=two) as it, load(it.up, each=3) as callers:  # some are always on their way
             await until(lambda: callers.all_well_since(0.0, last=1), within=5)
-            it.proxy.fault = Replace(429, b"{}", headers())
+            it.proxy.script.append(Replace(429, b"{}", headers()))  # told to one caller, and meant for all
             await until(lambda: it.proxy.spoiled > 0, within=5)
-            it.proxy.fault = None  # it is told to one caller, and meant for all
             struck = now()
             await asyncio.sleep(SETTLED)
             asked = it.proxy.asked_for(CHAT)

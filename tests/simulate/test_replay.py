@@ -43,8 +43,9 @@ def test_what_fails_is_answered_by_another_one_and_opens_a_breaker(tmp_path: Pat
 
 
 def test_a_breaker_that_opens_at_the_very_end_is_told_too(tmp_path: Path) -> None:
-    world = ByHand(arrivals(40, every=0.03), {"a": BROKEN, "b": BROKEN})
-    outcome = replayed(world, loaded(tmp_path), seed=1)
+    world = ByHand(arrivals(20, every=0.03), {"a": BROKEN, "b": BROKEN})
+    toml = TWO.replace("[qos]", "[qos]\nmax_retries = 0")
+    outcome = replayed(world, loaded(tmp_path, toml), seed=1)
     assert len(outcome.openings) == outcome.counts["breakers_opened"] > 0
 
 
