@@ -21,7 +21,6 @@ from llm_pool.dispatch.admission import Admission, Turns
 from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.balance import balance_of
 from llm_pool.dispatch.learned import Learned
-from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.line import lines
 from llm_pool.dispatch.metering import Metering
 from llm_pool.dispatch.router import Deployment, Router
@@ -59,9 +58,6 @@ GATES: dict[str, Callable[[Metrics], Gate]] = {
     "chosen": lambda _: Chosen({"fastest": Fastest()}),
     "fastest": lambda _: Fastest(),
     "metering": lambda metrics: Metering(deployment(Scripted()), metrics, now=now),
-    "limits": lambda _: Limits("a", first_token=5.0, idle=5.0),
-    "limits on everything": lambda _: Limits("a", first_token=5.0, idle=5.0, within=9.0, speak_by=7.0),
-    "limits that the deadline forestalls": lambda _: Limits("a", first_token=60.0, idle=60.0),
     "admission": lambda _: Admission(Slots(Fixed(1), now=now)),
     "turns": lambda _: Turns(Slots(Fixed(1), now=now), "a"),
 }

@@ -191,7 +191,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
 
     async def _retried(self) -> Reading | None:
         attempts, loop = self._attempts, asyncio.get_running_loop()
-        for tries in range(attempts.max_retries):
+        for tries in range(1, attempts.max_retries + 1):
             soonest = self._soonest(tries)
             if soonest is None:
                 return None

@@ -9,8 +9,9 @@
    begin to wait, and what is ready at once is had from whoever is late only because the caller was.
 5. What cannot pass before the request's deadline is not watched: the pool's own timer is sooner.
 
-Nearly no call ever meets a limit, so each has one timer, set to where the first limit could pass at the soonest. Words
-only note the time. When the timer fires it looks whether a limit has passed, and is else set to where one could.
+Nearly no call ever meets a limit, so all calls of a deployment share one timer, set to where the oldest of them could
+break one at the soonest. Words only note the time. A call that is still there then is looked at, and gets a timer of
+its own for the next look.
 """
 
 from __future__ import annotations
@@ -19,13 +20,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import OutOfTime, ProviderTimeout
-from llm_pool.core.streams import Events, Mapped
-from llm_pool.core.types import WORDS, Finished
+from llm_pool.core.types import WORDS, Event, Finished
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
 
 TICK = 0.001  # seconds by which a timer may fire early: uvloop's count in milliseconds
@@ -34,10 +31,10 @@ TICK = 0.001  # seconds by which a timer may fire early: uvloop's count in milli
 class Limits:
     """`speak_by` is an instant of `loop.time()`, the others are seconds.
 
-    What breaks `first_token` or `idle` raises ProviderTimeout; what breaks `within` or `speak_by`, OutOfTime.
+    What breaks `first_token` or `idle` ends in ProviderTimeout; what breaks `within` or `speak_by`, in OutOfTime.
     """
 
-    __slots__ = ("first_token", "idle", "name", "soonest", "speak_by", "within")
+    __slots__ = ("_calls", "_soonest", "_timer", "first_token", "idle", "name", "speak_by", "within")
 
     def __init__(
         self,
@@ -53,108 +50,117 @@ class Limits:
         self.idle = idle
         self.within = within
         self.speak_by = speak_by
-        self.soonest = min(first_token, idle) if within is None else min(first_token, idle, within)
+        self._soonest = min(first_token, idle) if within is None else min(first_token, idle, within)
+        self._calls: dict[Watch, None] = {}  # the oldest first, so the one first that is to be looked at first
+        self._timer: asyncio.TimerHandle | None = None
 
-    def open(self, request: Request, then: Ask) -> Answering:
+    def watch(self, request: Request) -> Watch | None:
+        """A call begins, in the task that will wait for it. None where nothing can pass before its deadline."""
         loop = asyncio.get_running_loop()
         opened = loop.time()
-        soonest = opened + self.soonest
+        soonest = opened + self._soonest
         if self.speak_by is not None and self.speak_by < soonest:
             soonest = self.speak_by
         if soonest >= request.deadline:
-            return then(request)
-        return _Limited(request, then, self, loop, opened=opened, soonest=soonest)
+            return None
+        watch = Watch(self, request, loop, opened=opened, soonest=soonest)
+        self._calls[watch] = None
+        if self._timer is None:
+            self._timer = loop.call_at(soonest, self._look)
+        return watch
+
+    def left(self, watch: Watch) -> None:
+        """Not to be looked at any more. (The timer stays: to set one costs more than all the rest of this.)"""
+        self._calls.pop(watch, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._calls:
+            oldest = next(iter(self._calls))
+            if oldest.soonest > loop.time() + TICK:
+                self._timer = loop.call_at(oldest.soonest, self._look)
+                return
+            del self._calls[oldest]
+            oldest.look()
 
 
-class _Limited(Mapped):
-    """A call under limits. `_silent_since` is None until it has spoken.
+class Watch:
+    """Over one call: `waits` and `hears` by turns, `broken` where it raised, `leave` at its end.
 
-    It interrupts its own task, as `core.alarm.Alarm` does; but being on and off is no more than an attribute here, for
-    this is done twice for every event.
+    It interrupts its own task, as `core.alarm.Alarm` does. `_silent_since` is None until the call has spoken.
     """
 
     __slots__ = (
-        "_broken", "_cancelling", "_limits", "_loop", "_missed", "_on", "_opened", "_silent_since", "_speak_by",
-        "_task", "_timer",
+        "_broken",
+        "_cancelling",
+        "_heard_at",
+        "_limits",
+        "_loop",
+        "_missed",
+        "_on",
+        "_opened",
+        "_request",
+        "_silent_since",
+        "_speak_by",
+        "_task",
+        "_timer",
+        "soonest",
     )  # fmt: skip
 
     def __init__(
-        self,
-        request: Request,
-        then: Ask,
-        limits: Limits,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        opened: float,
-        soonest: float,
+        self, limits: Limits, request: Request, loop: asyncio.AbstractEventLoop, *, opened: float, soonest: float
     ) -> None:
-        self._then = then
-        self._request = request
+        self.soonest = soonest
         self._limits = limits
+        self._request = request
         self._loop = loop
         self._opened = opened
         self._speak_by = limits.speak_by
         self._silent_since: float | None = None
-        self._on = False  # whether we wait for the provider now
-        self._missed = False  # the timer fired while the caller was busy
+        self._on = True  # whether we wait for the provider now
+        self._missed = False  # it should have been looked at while the caller was busy
         self._broken: ProviderTimeout | None = None
-        self._timer: asyncio.TimerHandle | None = loop.call_at(soonest, self._look)
-
-    async def __aenter__(self) -> Events:
-        self._task = asyncio.current_task(self._loop)
+        self._task = asyncio.current_task(loop)
         self._cancelling = self._task.cancelling() if self._task else 0
-        self._on = True
-        try:
-            self._inner = self._then(self._request)
-            self._out = self._map(await self._inner.__aenter__())
-        except BaseException as error:  # whatever ends it: no timer stays behind
-            self._disarm()
-            self._raise_broken(error)
-            raise
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hears(self) -> None:
+        """Something came, and the caller is given it."""
         self._on = False
-        return self._out
+        self._heard_at = self._loop.time()
 
-    async def _map(self, events: Events) -> Events:
-        time = self._loop.time
+    def waits(self, after: Event | None) -> None:
+        """The caller wants more than `after`; None: the first event."""
+        if isinstance(after, WORDS):
+            self._silent_since = self._loop.time()
+            if self._speak_by is not None and (not self._request.whole or isinstance(after, Finished)):
+                self._speak_by = None
+        elif self._silent_since is not None:  # the silence goes on, but for the time that the caller took
+            self._silent_since += self._loop.time() - self._heard_at
+        if self._missed:
+            self._missed = False
+            self._arm()
         self._on = True
-        try:
-            async for event in events:
-                self._on = False
-                if isinstance(event, WORDS):
-                    if self._speak_by is not None and (not self._request.whole or isinstance(event, Finished)):
-                        self._speak_by = None
-                    yield event
-                    self._silent_since = time()
-                elif self._silent_since is None:
-                    yield event
-                else:  # the silence goes on, but for the time that the caller takes
-                    handed = time()
-                    yield event
-                    self._silent_since += time() - handed
-                if self._missed:
-                    self._missed = False
-                    self._arm()
-                self._on = True
-        except Exception as error:
-            self._raise_broken(error)
-            raise
-        except asyncio.CancelledError as error:
-            self._raise_broken(error)
-            raise
-        finally:
-            self._on = False
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._disarm()
-        try:
-            await self._out.aclose()
-        finally:
-            await self._inner.__aexit__(kind, error, trace)
+    def broken(self, error: BaseException) -> ProviderTimeout | None:
+        """What is wrong, where `error` is our own cancellation; where another one came as well, that is obeyed."""
+        self._on = False
+        broken, self._broken = self._broken, None
+        if broken is None or self._task is None:
+            return None
+        ours = self._task.uncancel() <= self._cancelling
+        return broken if ours and isinstance(error, asyncio.CancelledError) else None
 
-    def _look(self) -> None:
-        """The timer fired. While nobody waits for the provider nothing is late; the next wait sets the timer anew."""
+    def leave(self) -> None:
+        self._on = False
+        self._limits.left(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def look(self) -> None:
+        """Whether a limit has passed. While nobody waits nothing is late, and the next wait looks again."""
         self._timer = None
         if not self._on:
             self._missed = True
@@ -179,7 +185,7 @@ class _Limited(Mapped):
             instants.append(self._speak_by)
         soonest = min(instants)
         if soonest < self._request.deadline:
-            self._timer = self._loop.call_at(soonest, self._look)
+            self._timer = self._loop.call_at(soonest, self.look)
 
     def _passed(self, now: float) -> ProviderTimeout | None:
         """What is wrong at `now`, the provider's own fault first."""
@@ -194,18 +200,3 @@ class _Limited(Mapped):
             what = "was not done" if self._request.whole else "had not spoken"
             return OutOfTime(f"{limits.name} {what} in the time that was left for it")
         return None
-
-    def _raise_broken(self, error: BaseException) -> None:
-        """Raises what is wrong where `error` is our own cancellation. One that came from elsewhere as well is not ours
-        to swallow.
-        """
-        broken, self._broken = self._broken, None
-        if broken is not None and self._task is not None:
-            ours = self._task.uncancel() <= self._cancelling
-            if ours and isinstance(error, asyncio.CancelledError):
-                raise broken from None
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

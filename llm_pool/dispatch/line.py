@@ -1,9 +1,8 @@
 """The stages of asking one deployment, outermost first.
 
 - *turns*: wait for room at this deployment. Outermost, for waiting for a turn is no call yet: nothing is metered.
-- *metering*: the attempt is written down, the deployment's standing (breaker, cooldown, load) told of it. Outside of
-  the limits, so that a call cut short by one is written down as that.
-- *limits*: how long it may be silent.
+- *metering*: the attempt is written down, the deployment's standing (breaker, cooldown, load) told of it, and it is
+  ended where it takes longer than it may.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from llm_pool.core.streams import Ask, nested
 from llm_pool.core.types import replace
 from llm_pool.dispatch.admission import Turns
-from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.metering import FIRST, Asking, Metering
 from llm_pool.dispatch.router import Deployment
 
@@ -34,16 +32,7 @@ def lines(metrics: Metrics, *, now: Clock, configured: Iterable[Deployment] = ()
     """How every deployment is asked. The stages of those `configured`, asked as usual, are built once."""
 
     def built(deployment: Deployment, asking: Asking) -> Ask:
-        gates: list[Gate] = [
-            Metering(deployment, metrics, now=now, asking=asking),
-            Limits(
-                deployment.name,
-                first_token=deployment.first_token_timeout,
-                idle=deployment.idle_timeout,
-                within=deployment.timeout,
-                speak_by=asking.speak_by,
-            ),
-        ]
+        gates: list[Gate] = [Metering(deployment, metrics, now=now, asking=asking)]
         if deployment.standing.slots is not None:
             gates.insert(0, Turns(deployment.standing.slots, deployment.name, by=asking.speak_by))
         ask = nested(gates, deployment.provider.chat)

@@ -1,5 +1,6 @@
 """Write down every provider call - when, how long, how many tokens, how it ended - whatever its way out, and tell the
-deployment's standing of it.
+deployment's standing of it. What takes too long is ended here, too, for here it is seen how long it takes: one stage
+instead of two saves every call 5 us.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from llm_pool.core.errors import InvalidOutput, ProviderError
+from llm_pool.core.errors import InvalidOutput, ProviderError, ProviderTimeout
 from llm_pool.core.outcome import OK, OUTRUN, outcome_of
 from llm_pool.core.streams import Events, Mapped
 from llm_pool.core.trace import Attempt
 from llm_pool.core.types import (
     WORDS,
+    Event,
     Finished,
     Phase,
     ReasoningDelta,
@@ -25,6 +27,7 @@ from llm_pool.core.types import (
     Usage,
     Warning,
 )
+from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
 from llm_pool.dispatch.verdict import verdict_of
 
@@ -64,6 +67,13 @@ class Metering:
         self.metrics = metrics
         self.asked = metrics.asked
         self.degraded = deployment.degraded
+        self.limits = Limits(
+            deployment.name,
+            first_token=deployment.first_token_timeout,
+            idle=deployment.idle_timeout,
+            within=deployment.timeout,
+            speak_by=asking.speak_by,
+        )
         self.now = now
 
     def open(self, request: Request, then: Ask) -> Answering:
@@ -71,7 +81,7 @@ class Metering:
 
 
 class _Metered(Mapped):
-    __slots__ = ("_attempt", "_error", "_gate", "_permit", "_said", "_tokens")
+    __slots__ = ("_attempt", "_error", "_gate", "_permit", "_said", "_tokens", "_watch")
 
     def __init__(self, gate: Metering, request: Request, then: Ask) -> None:
         super().__init__(then, request)
@@ -87,48 +97,73 @@ class _Metered(Mapped):
         gate.asked[deployment.name] += 1
         self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now(), kind=gate.asking.kind)
         request.trace.attempts.append(self._attempt)
+        self._watch = gate.limits.watch(request)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(request)
             self._out = self._map(await self._inner.__aenter__())
-            return self._out
         except BaseException as error:  # whatever ends it is written down
-            self._error = error
-            self._close(error)
+            self._error = self._cut_short(error) or error
+            if self._watch is not None:
+                self._watch.leave()
+            self._close(self._error)
+            if self._error is not error:
+                raise self._error from None
             raise
+        if self._watch is not None:
+            self._watch.hears()
+        return self._out
 
     async def _map(self, events: Events) -> Events:
-        attempt, deployment = self._attempt, self._gate.deployment
+        deployment, watch = self._gate.deployment, self._watch
         try:
+            if watch is not None:
+                watch.waits(None)
             async for event in events:
+                if watch is not None:
+                    watch.hears()
                 if isinstance(event, Started):
                     yield Started(deployment.model, deployment.name)
-                    continue
-                if attempt.first_token is None and isinstance(event, WORDS):
-                    attempt.first_token = now = self._gate.now()
-                    self._gate.standing.spoke(now - attempt.started)
-                match event:
-                    case TextDelta() | ReasoningDelta():
-                        self._said += len(event.text)
-                    case ToolCallDelta():
-                        self._said += len(event.arguments)
-                    case Finished():
-                        attempt.usage = event.usage
-                        self._end(OK)  # now, so that who reads the last event reads a closed trace
-                    case Warning():
-                        self._request.trace.warnings.append(event)
-                    case Phase():
-                        pass
-                    case _:
-                        assert_never(event)
-                yield event
-        except (ProviderError, asyncio.CancelledError) as error:
+                else:
+                    self._note(event)
+                    yield event
+                if watch is not None:
+                    watch.waits(event)
+        except (Exception, asyncio.CancelledError) as error:
             # Kept, for a consumer may handle it inside its block and then leave as if nothing had been.
-            self._error = error
+            self._error = self._cut_short(error) or error
+            if self._error is not error:
+                raise self._error from None
             raise
+
+    def _note(self, event: Event) -> None:
+        attempt = self._attempt
+        if attempt.first_token is None and isinstance(event, WORDS):
+            attempt.first_token = now = self._gate.now()
+            self._gate.standing.spoke(now - attempt.started)
+        match event:
+            case TextDelta() | ReasoningDelta():
+                self._said += len(event.text)
+            case ToolCallDelta():
+                self._said += len(event.arguments)
+            case Finished():
+                attempt.usage = event.usage
+                self._end(OK)  # now, so that who reads the last event reads a closed trace
+            case Warning():
+                self._request.trace.warnings.append(event)
+            case Started() | Phase():
+                pass
+            case _:
+                assert_never(event)
+
+    def _cut_short(self, error: BaseException) -> ProviderTimeout | None:
+        """The limit that was broken, where that is what `error` comes from."""
+        return None if self._watch is None else self._watch.broken(error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._watch is not None:
+            self._watch.leave()
         try:
             await super().__aexit__(kind, error, trace)
         finally:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llm_pool.core.errors import PoolError
-from llm_pool.core.types import Event, Started, TextDelta
-from tests.scripted import counted
+from llm_pool.core.errors import PoolError, StreamBroken
+from llm_pool.core.types import Event, Finished, Started, TextDelta
+from tests.scripted import USAGE, Scripted, counted, pool_of
 from tests.virtual import nothing_left_running
 
 if TYPE_CHECKING:
@@ -15,10 +15,32 @@ if TYPE_CHECKING:
 
     from llm_pool.core.types import Request
     from llm_pool.pool import Pool
-    from tests.scripted import Scripted, Step
+    from tests.scripted import Step
 
 STARTED = Started("sim/m", "a")
 BOTH = [True, False]  # values of `whole`
+DONE = Finished("stop", USAGE)
+QOS = {"hedge": "fixed", "hedge_after_ms": 1_000, "hedge_budget": 1.0, "max_retries": 0, "balance": "priority"}
+ORDER = {"a": {"priority": 0}, "b": {"priority": 1}, "c": {"priority": 2}}
+
+
+def pool(parts: dict[str, Scripted], *, tables: dict[str, dict[str, Any]] | None = None, **qos: Any) -> Pool:
+    """In which the first is asked first, and hedged after a second."""
+    these = {name: {**ORDER[name], **(tables or {}).get(name, {})} for name in parts}
+    return pool_of(parts, tables=these, sections={"qos": {**QOS, **qos}})
+
+
+def speaking(after: float, *rest: Step, text: str = "word") -> Scripted:
+    """Says a word after a while, then the rest, then that it is done."""
+    return Scripted(STARTED, after, TextDelta(text), *rest, DONE)
+
+
+def failing(after: float, error: BaseException | None = None) -> Scripted:
+    return Scripted(STARTED, after, error or StreamBroken("it broke"))
+
+
+def hedges(of: Pool, outcome: str) -> float:
+    return counted(of.metrics, "llm_pool_hedges_total", {"outcome": outcome})
 
 
 def now() -> float:
@@ -58,7 +80,14 @@ def words(count: int, *, every: float, text: str = "four") -> list[Step]:
 
 
 async def at_rest(pool: Pool, parts: Mapping[str, Scripted], *asked: Request) -> None:
-    """Of all that was asked nothing is under way: no task, call, slot or probe; every call has ended in one way."""
+    """Of all that was asked nothing is under way, and every call has been counted once."""
+    await nothing_under_way(pool, parts, *asked)
+    ended = counted(pool.metrics, "llm_pool_attempts_total")
+    assert ended == sum(part.opened for part in parts.values())
+
+
+async def nothing_under_way(pool: Pool, parts: Mapping[str, Scripted], *asked: Request) -> None:
+    """No task, no call, no slot, no probe; and every attempt has ended in one way."""
     await nothing_left_running()
     for name, part in parts.items():
         assert part.open == 0, f"{name} is still open"
@@ -73,5 +102,3 @@ async def at_rest(pool: Pool, parts: Mapping[str, Scripted], *asked: Request) ->
     for attempt in (attempt for each in asked for attempt in each.trace.attempts):
         assert attempt.outcome != "running"
         assert attempt.ended is not None
-    ended = counted(pool.metrics, "llm_pool_attempts_total")
-    assert ended == sum(part.opened for part in parts.values())
