@@ -43,13 +43,17 @@ class Tasks(AbstractAsyncContextManager["Tasks"]):
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def ended(task: asyncio.Task[Any]) -> None:
-    """Wait until this task, which was told to, has ended. A cancellation meanwhile is passed on only then."""
+async def ended(task: asyncio.Task[Any], *, patience: float = 0.1) -> None:
+    """Wait until this task, which was told to, has ended. Told again after `patience` seconds, for it may hang where it
+    cleans up. A cancellation meanwhile is passed on when it has ended.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=patience)
         except asyncio.CancelledError as error:
             cancelled = error
+        if not task.done():
+            task.cancel()
     if cancelled is not None:
         raise cancelled

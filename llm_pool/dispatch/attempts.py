@@ -14,6 +14,7 @@ none has said a word (of a `whole` request: all of them) by `FALLBACK_RESERVE` b
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, 
 from llm_pool.core.streams import Events
 from llm_pool.core.types import Text
 from llm_pool.dispatch.metering import FIRST, Asking
-from llm_pool.dispatch.race import Race
+from llm_pool.dispatch.race import Race, Tried
 from llm_pool.dispatch.race import Rules as RaceRules
 from llm_pool.dispatch.reading import Reading, read
 from llm_pool.dispatch.retrying import wait_before
@@ -63,7 +64,7 @@ class Attempts:
 
 
 class _Dependable(AbstractAsyncContextManager[Events]):
-    __slots__ = ("_asked", "_attempts", "_failures", "_inner", "_out", "_race", "_request", "_reserve")
+    __slots__ = ("_attempts", "_inner", "_out", "_race", "_request", "_reserve", "_tried")
 
     def __init__(self, attempts: Attempts, request: Request) -> None:
         self._attempts = attempts
@@ -74,13 +75,13 @@ class _Dependable(AbstractAsyncContextManager[Events]):
     async def __aenter__(self) -> Events:
         plan = self._attempts.router.plan(self._request)
         self._attempts.retries.earn()
-        self._failures: list[tuple[Deployment, ProviderError]] = []
+        self._tried = Tried()
         reading: Reading | None = None
         if plan.alone is not None:  # nobody to go to or to ask beside it: the shortest way
             try:
                 reading = await read(self._attempts.line, plan.alone, self._request, FIRST)
             except ProviderError as error:
-                self._failures.append((plan.alone, error))
+                self._tried.failures.append((plan.alone, error))
         if reading is None:
             reading = await self._first_answer(plan)
         self._inner = reading.inner
@@ -102,7 +103,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
 
     async def _first_answer(self, plan: Plan) -> Reading:
         """Ask one after the other, tier by tier. Raises the error that sums all failures up."""
-        self._asked = {deployment for deployment, _ in self._failures}
+        self._tried.asked.update(deployment for deployment, _ in self._tried.failures)
         self._reserve = _reserve(self._request) if plan.fallbacks else None
         try:
             return await self._of_the_tiers(plan)
@@ -112,36 +113,40 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             raise
 
     async def _of_the_tiers(self, plan: Plan) -> Reading:
+        tried = self._tried
         ready = plan.ready if len(plan.ready) < 2 else self._rerouted(plan.ready)  # noqa: PLR2004 - somewhere to go
         for deployment in ready:
-            if deployment not in self._asked and (reading := await self._tried(deployment, beside=ready)) is not None:
+            if deployment not in tried.asked and (reading := await self._ask(deployment, beside=ready)) is not None:
                 return reading
-        if self._failures and (reading := await self._retried()) is not None:
+        if tried.outrun and (reading := await self._ask(tried.outrun.pop())) is not None:
+            return reading  # it was hung up on because another one spoke, which then broke
+        if tried.failures and (reading := await self._retried()) is not None:
             return reading
         for deployment in (*plan.fallbacks, *plan.unhealthy):
-            if (reading := await self._tried(deployment)) is not None:
+            if (reading := await self._ask(deployment)) is not None:
                 return reading
-        if plan.desperate is not None and (reading := await self._tried(plan.desperate, panic=True)) is not None:
+        if plan.desperate is not None and (reading := await self._ask(plan.desperate, panic=True)) is not None:
             return reading
-        raise _summary(self._request, self._failures, plan.refused)
+        raise _summary(self._request, tried.failures, plan.refused)
 
     # --- Failover ---------------------------------------------------------------------------------------------------
 
-    async def _tried(
+    async def _ask(
         self, deployment: Deployment, *, beside: Sequence[Deployment] = (), again: bool = False, panic: bool = False
     ) -> Reading | None:
         """What it says; None where it fails. `beside` may be asked while it is silent."""
         speak_by = None if deployment.fallback else self._reserve
+        tried = self._tried
+        tried.asked.add(deployment)
         if speak_by is not None and asyncio.get_running_loop().time() >= speak_by:
             return None
         kind: Kind = "first"
         if again:
             kind = "retry"
             self._attempts.metrics.retries(deployment.name).inc()
-        elif self._failures:
+        elif tried.failures:
             kind = "failover"
-            self._attempts.metrics.failovers(self._failures[-1][0].name).inc()
-        self._asked.add(deployment)
+            self._attempts.metrics.failovers(tried.failures[-1][0].name).inc()
         race = self._race_with(deployment, beside, kind, speak_by) if len(beside) > 1 else None
         try:
             if race is not None:
@@ -151,7 +156,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             return await read(self._attempts.line, deployment, self._request, asking)
         except ProviderError as error:
             if race is None:  # which has noted it
-                self._failures.append((deployment, error))
+                tried.failures.append((deployment, error))
         return None
 
     # --- Hedge ------------------------------------------------------------------------------------------------------
@@ -160,7 +165,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         """While the best one is late, most requests begin with the next one on another host."""
         best = ready[0]
         hedging = self._attempts.hedging
-        other = next((each for each in ready if each.host != best.host), None)
+        other = next((each for each in ready if each.host != best.host and not each.standing.full), None)
         if other is None or hedging.rules.mode != "adaptive":
             return ready
         key = self._key(best)
@@ -175,12 +180,12 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         attempts = self._attempts
         if attempts.hedging.rules.mode == "off" or (self._race is not None and self._race.both_asked):
             return None
-        second = next((each for each in beside if each not in self._asked and each.host != deployment.host), None)
+        second = next((each for each in beside if each not in self._tried.asked and each.host != deployment.host), None)
         if second is None:
             return None
         self._race = Race(
             attempts.races, self._request, deployment, second, kind=kind, key=self._key(deployment), speak_by=speak_by,
-            asked=self._asked, failures=self._failures,
+             tried=self._tried,
         )  # fmt: skip
         return self._race
 
@@ -199,17 +204,19 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             if loop.time() + wait >= (self._reserve or self._request.deadline) or not attempts.retries.take():
                 return None
             await asyncio.sleep(wait)
-            if deployment.standing.refusal(self._request.task) is not None:  # its breaker has opened meanwhile
-                return None
-            if (reading := await self._tried(deployment, again=True)) is not None:
+            if (reading := await self._ask(deployment, again=True)) is not None:
                 return reading
         return None
 
     def _soonest(self, tries: int) -> tuple[float, Deployment] | None:
-        """Which of those that failed to ask again, and in how many seconds."""
-        last = dict(self._failures)
-        waits = [(wait_before(error, tries=tries, random=self._attempts.random), each) for each, error in last.items()]
-        return min(((wait, each) for wait, each in waits if wait is not None), key=lambda pair: pair[0], default=None)
+        """Which of those that failed to ask again, and in how many seconds: none that must not be asked by then."""
+        found: list[tuple[float, Deployment]] = []
+        for deployment, error in dict(self._tried.failures).items():
+            wait = wait_before(error, tries=tries, random=self._attempts.random)
+            refusal = deployment.standing.refusal(self._request.task)
+            if wait is not None and (refusal is None or 0.0 < (refusal.retry_after or math.inf) <= wait):
+                found.append((wait, deployment))
+        return min(found, key=lambda pair: pair[0], default=None)
 
 
 async def _said(head: list[Event]) -> Events:

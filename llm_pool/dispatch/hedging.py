@@ -107,6 +107,10 @@ class Hedging:
     def begin(self, key: Hashable) -> float:
         """A request asks `key` first. After how many seconds of silence one more may be asked; infinity: never."""
         self._budget.earn()
+        return self.delay(key)
+
+    def delay(self, key: Hashable) -> float:
+        """The same of one that is asked after another has failed: the budget is a share of the requests."""
         if self._always is not None:
             return self._always
         known = self._known.get(key)

@@ -179,7 +179,8 @@ class _Metered(Mapped):
             attempt.why = error.message if isinstance(error, ProviderError) else ""
             if self._said or gate.asking.outrun:  # who was outrun has read the question, and may charge for it
                 attempt.usage = self._estimate()
-            self._end(OUTRUN if gate.asking.outrun else outcome_of(error, answered=False, late=late))
+            outrun = gate.asking.outrun and not isinstance(own, ProviderError)  # it may have failed by itself before
+            self._end(OUTRUN if outrun else outcome_of(error, answered=False, late=late))
         elif isinstance(error, InvalidOutput):
             attempt.outcome, attempt.why = error.reason, error.message
         gate.asked[attempt.deployment] -= 1
@@ -196,7 +197,7 @@ class _Metered(Mapped):
             )
             verdict = (
                 "neutral"
-                if self._gate.asking.outrun
+                if attempt.outcome == OUTRUN
                 else verdict_of(left, late=late, silent_for=silent_for, usual=standing.words.median)
             )
         standing.end(self._permit, attempt, verdict, own, tokens=self._tokens, said=self._said)

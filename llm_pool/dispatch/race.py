@@ -1,7 +1,7 @@
 """Ask a second deployment while the first is silent, or slow; take the one that is quicker, hang up on the other.
 
-1. The first contender runs inline, in the caller's task: where it speaks in time, no task is made. The other one is a
-   task, which owns the whole of its `async with` and hands its events over in a queue of one.
+1. The first contender runs inline, in the caller's task: where it speaks in time, no task is made. The second one is a
+   task (`beside.py`).
 2. A *hedge* begins after a delay without a word, and the first word wins. A *race* begins when a whole answer comes
    much slower than usual, and the first end wins, for until then nobody has been told anything.
 3. Whoever lost is hung up on at once. An error of one leaves the other; a bug of either settles it at once, for a bug
@@ -13,25 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import OutOfTime, ProviderError, ProviderTimeout
-from llm_pool.core.tasks import ended
 from llm_pool.core.types import WORDS, Event, Finished, ReasoningDelta, TextDelta
+from llm_pool.dispatch.beside import Beside
 from llm_pool.dispatch.metering import Asking
-from llm_pool.dispatch.reading import Reading, read
+from llm_pool.dispatch.reading import read
 from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from llm_pool.core.streams import Answering, Events
     from llm_pool.core.trace import Kind
     from llm_pool.core.types import Request
     from llm_pool.dispatch.hedging import Hedging
     from llm_pool.dispatch.line import Line
+    from llm_pool.dispatch.reading import Reading
     from llm_pool.dispatch.router import Deployment
     from llm_pool.dispatch.standing import Standing
     from llm_pool.telemetry.metrics import Metrics
@@ -50,32 +50,38 @@ class Rules:
     metrics: Metrics
 
 
+@dataclass(slots=True)
+class Tried:
+    """Whom a request has asked so far, and what came of it. `outrun` have not failed, and may be asked again."""
+
+    asked: set[Deployment] = field(default_factory=set)
+    failures: list[tuple[Deployment, ProviderError]] = field(default_factory=list)
+    outrun: list[Deployment] = field(default_factory=list)
+
+
 class Race:
-    """`key` is what the delay is learned for. `asked` and `failures` are the request's own, and are added to.
+    """`key` is what the delay is learned for. `tried` is the request's own, and is added to.
 
     `left` must be awaited at the end of whatever the answer lives in, also where `run` raises.
     """
 
     def __init__(
         self, rules: Rules, request: Request, first: Deployment, second: Deployment, *, kind: Kind, key: Hashable,
-        speak_by: float | None, asked: set[Deployment], failures: list[tuple[Deployment, ProviderError]],
+        speak_by: float | None, tried: Tried,
     ) -> None:  # fmt: skip
         self._rules = rules
         self._request = request
         self._first, self._second = first, second
         self._key = key
-        self._delay = rules.hedging.begin(key)  # seconds of silence before the second one is asked, too
+        hedging = rules.hedging
+        # Seconds of silence before the second one is asked, too.
+        self._delay = hedging.begin(key) if kind == "first" else hedging.delay(key)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._alarm = Alarm(self._loop)
         self._asking = Asking(kind, speak_by=speak_by)
-        self._beside = Asking("hedge", speak_by=speak_by)
-        self._failures = failures
-        self._asked = asked
-        self._task: asyncio.Task[None] | None = None
-        self._answer: asyncio.Future[Reading | BaseException]
-        self._rest: asyncio.Queue[Event | BaseException]
-        self._all_said = False  # by the second one
+        self._tried = tried
+        self._beside: Beside | None = None
         self._spoke_at: float | None = None  # the first one
         self._said = 0  # characters, by the first one
         self._slowest: float | None = None  # seconds for a token that it may take
@@ -83,7 +89,7 @@ class Race:
 
     @property
     def both_asked(self) -> bool:
-        return self._task is not None
+        return self._beside is not None
 
     async def run(self) -> Reading:
         """The answer of the quicker one. Raises the ProviderError of who failed last, and whatever else ends either."""
@@ -97,11 +103,12 @@ class Race:
         except Rang:
             return await self._of_second()
         except ProviderError as error:
-            self._first_failed(error)
-            if self._task is None or self._over:
-                raise
-            self._over = True
-            return await self._of_second()
+            if not self._asking.outrun:  # else it failed while it was hung up on, and nobody minds
+                self._first_failed(error)
+                if self._over:
+                    raise
+                self._over = True
+            return await self._of_second(instead_of=error)
         except asyncio.CancelledError:
             self._learn_at_least()
             raise
@@ -111,10 +118,8 @@ class Race:
 
     async def left(self) -> None:
         """End what still runs of it."""
-        if self._task is not None:
-            if not self._all_said:
-                self._task.cancel()
-            await ended(self._task)
+        if self._beside is not None:
+            await self._beside.left()
 
     # --- The first one ----------------------------------------------------------------------------------------------
 
@@ -124,11 +129,13 @@ class Race:
                 return
             self._spoke_at = self._loop.time()
             self._learn(self._spoke_at - self._began)
-            if self._task is not None:
+            if self._beside is not None:
                 self._first_won()
-        if self._request.whole and isinstance(event, TextDelta | ReasoningDelta):
+        if isinstance(event, Finished):  # who is asked beside it comes too late, however long this one closes
+            self._first_won()
+        elif self._request.whole and isinstance(event, TextDelta | ReasoningDelta):
             self._said += len(event.text)
-            if self._task is None and self._slow(self._spoke_at):
+            if self._beside is None and self._slow(self._spoke_at):
                 self._ask_second("race")
 
     def _slow(self, spoke_at: float) -> bool:
@@ -141,19 +148,20 @@ class Race:
         return (self._loop.time() - spoke_at) / tokens > self._slowest
 
     def _first_won(self) -> None:
+        if not self._over and self._beside is not None:
+            self._beside.asking.outrun = True
+            self._tried.outrun.append(self._second)
+            self._beside.hang_up()
         self._over = True
-        if self._task is not None:
-            self._beside.outrun = True
-            self._task.cancel()
 
     def _first_failed(self, error: ProviderError) -> None:
-        self._failures.append((self._first, error))
+        self._tried.failures.append((self._first, error))
         # A fast error says nothing about how long words take; to have waited in vain does.
         if self._spoke_at is None and isinstance(error, ProviderTimeout) and not isinstance(error, OutOfTime):
             self._learn(self._loop.time() - self._began)
 
     def _learn(self, waited: float) -> None:
-        self._rules.hedging.record(self._key, waited, hedged=self._task is not None)
+        self._rules.hedging.record(self._key, waited, hedged=self._beside is not None)
 
     def _learn_at_least(self) -> None:
         """The caller left. What was waited in vain counts once it is longer than the delay; less says nothing."""
@@ -164,7 +172,7 @@ class Race:
     # --- The second one ---------------------------------------------------------------------------------------------
 
     def _silent(self) -> None:
-        if not self._over and self._spoke_at is None and self._task is None:
+        if not self._over and self._spoke_at is None and self._beside is None:
             self._ask_second("hedge")
 
     def _ask_second(self, kind: Kind) -> None:
@@ -177,34 +185,22 @@ class Race:
             and standing.refusal(self._request.task) is None
             and self._rules.hedging.take()
         ):
-            self._beside.kind = kind
             self._rules.metrics.hedges(second.name, "sent").inc()
-            self._answer, self._rest = self._loop.create_future(), asyncio.Queue(1)
-            self._asked.add(second)
-            self._task = self._loop.create_task(self._run_second(), name=f"{kind} to {second.name}")
-
-    async def _run_second(self) -> None:
-        try:
-            reading = await read(self._rules.line, self._second, self._request, self._beside, self._heard_beside)
-        except ProviderError as error:
-            self._failures.append((self._second, error))
-            self._answered(error)
-            return
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - rule 3
-            self._second_won()
-            self._answered(error)
-            return
-        self._second_won()  # where it has not long since
-        if reading.rest is None or reading.inner is None:
-            self._answered(reading)
-        else:
-            self._answered(Reading(reading.head, self._relayed(reading.head)))
-            await self._hand_over(reading.rest, reading.inner)
+            self._tried.asked.add(second)
+            self._beside = Beside(
+                self._rules.line, second, self._request, Asking(kind, speak_by=self._asking.speak_by),
+                heard=self._heard_beside, known=self._known_beside,
+            )  # fmt: skip
 
     def _heard_beside(self, event: Event) -> None:
-        if self._beside.kind == "hedge" and isinstance(event, WORDS):
+        assert self._beside is not None  # noqa: S101 - it is what speaks
+        if self._beside.asking.kind == "hedge" and isinstance(event, WORDS):
+            self._second_won()
+
+    def _known_beside(self, error: Exception | None) -> None:
+        if isinstance(error, ProviderError):
+            self._tried.failures.append((self._second, error))
+        else:  # it is complete, or it has a bug
             self._second_won()
 
     def _second_won(self) -> None:
@@ -212,44 +208,18 @@ class Race:
             return
         self._over = True
         self._asking.outrun = True
+        self._tried.outrun.append(self._first)
         if self._spoke_at is None:
             self._learn(self._loop.time() - self._began)
         self._alarm.ring()
 
-    def _answered(self, answer: Reading | BaseException) -> None:
-        if not self._answer.done():
-            self._answer.set_result(answer)
-
-    async def _of_second(self) -> Reading:
-        answer = await self._answer
-        if isinstance(answer, BaseException):
-            raise answer
+    async def _of_second(self, *, instead_of: ProviderError | None = None) -> Reading:
+        if self._beside is None:
+            assert instead_of is not None  # noqa: S101 - it was alone, and failed
+            raise instead_of
+        reading = await self._beside.answer()
         self._rules.metrics.hedges(self._second.name, "won").inc()
-        return answer
-
-    async def _hand_over(self, rest: Events, inner: Answering) -> None:
-        """What the second one says after its first word, to whoever iterates `_relayed`."""
-        error: BaseException | None = None
-        try:
-            async for event in rest:
-                await self._rest.put(event)
-        except Exception as caught:  # noqa: BLE001 - handed over, whatever it is
-            error = caught
-        except BaseException as left:
-            await inner.__aexit__(type(left), left, left.__traceback__)
-            raise
-        await inner.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-        if error is not None:
-            await self._rest.put(error)
-
-    async def _relayed(self, head: list[Event]) -> Events:
-        event: Event | BaseException = head[-1]
-        while not isinstance(event, Finished):
-            event = await self._rest.get()
-            if isinstance(event, BaseException):
-                raise event
-            self._all_said = isinstance(event, Finished)
-            yield event
+        return reading
 
 
 def _slowest(standing: Standing) -> float:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from llm_pool.core.errors import PoolError, StreamBroken
 from llm_pool.core.types import Event, Finished, Started, TextDelta
-from tests.scripted import USAGE, Scripted, counted, pool_of
+from tests.scripted import USAGE, Scripted, answer, counted, pool_of
 from tests.virtual import nothing_left_running
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from llm_pool.core.streams import Answering
 
     from llm_pool.core.types import Request
     from llm_pool.pool import Pool
@@ -102,3 +104,20 @@ async def nothing_under_way(pool: Pool, parts: Mapping[str, Scripted], *asked: R
     for attempt in (attempt for each in asked for attempt in each.trace.attempts):
         assert attempt.outcome != "running"
         assert attempt.ended is not None
+
+
+class Changing(Scripted):
+    """Plays one list of steps after the other, a call each, and the last one for ever."""
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        super().__init__()
+        self._scripts = list(scripts)
+
+    def chat(self, request: Request) -> Answering:
+        self.steps = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        return super().chat(request)
+
+
+def fails(times: int, error: BaseException) -> Changing:
+    """So often, and is well then."""
+    return Changing(*([[error]] * times), answer("at last"))

@@ -314,7 +314,7 @@ def test_the_failures_are_forgotten_when_it_closes() -> None:
 
 
 def test_rules_come_from_the_settings() -> None:
-    assert Rules.of(settings.Breaker()) == RULES
+    assert Rules.of(settings.Breaker(window_size=20)) == RULES
     bent = Rules.of(settings.Breaker(window_size=3, open_cooldown_ms=40_000))
     assert (bent.min_calls, bent.cooldown, bent.longest) == (3, 40.0, 40.0)
 

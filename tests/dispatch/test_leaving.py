@@ -174,15 +174,18 @@ async def test_a_caller_who_leaves_early_is_not_held_by_a_hedge_that_does_not_cl
     assert in_time
 
 
-async def test_hundreds_of_hedges_at_a_time_leave_nothing_behind() -> None:
+async def test_a_thousand_hedges_leave_nothing_behind() -> None:
+    """Ten at a time, which is as many as the budget saves up."""
     parts = {"a": speaking(1.5), "b": speaking(0.25)}
     parts["b"].closing = [0.0]
-    asking = pool(parts, max_concurrent_requests=500)
-    for _ in range(2):
-        asked = [request(whole=bool(number % 2)) for number in range(500)]
+    asking = pool(parts)
+    await heard(asking, request())
+    for _ in range(100):
+        asked = [request(whole=bool(number % 2)) for number in range(10)]
         await asyncio.gather(*(heard(asking, each) for each in asked))
-        await at_rest(asking, parts, *asked)
-    assert parts["b"].opened == 1_000
+        await nothing_under_way(asking, parts, *asked)
+    assert parts["b"].opened >= 990
+    await at_rest(asking, parts)
 
 
 async def test_one_error_object_may_end_many_requests() -> None:
