@@ -43,7 +43,7 @@ class Tasks(AbstractAsyncContextManager["Tasks"]):
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def ended(task: asyncio.Task[Any], *, patience: float = 0.1) -> None:
+async def ended(task: asyncio.Task[Any], *, patience: float = 0.05) -> None:
     """Wait until this task, which was told to, has ended. Told again after `patience` seconds, for it may hang where it
     cleans up. A cancellation meanwhile is passed on when it has ended.
     """

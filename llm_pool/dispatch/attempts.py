@@ -204,6 +204,8 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             if loop.time() + wait >= (self._reserve or self._request.deadline) or not attempts.retries.take():
                 return None
             await asyncio.sleep(wait)
+            if deployment.standing.refusal(self._request.task) is not None:  # something has happened meanwhile
+                continue
             if (reading := await self._ask(deployment, again=True)) is not None:
                 return reading
         return None

@@ -48,7 +48,7 @@ class Beside:
         self._known = known
         loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Reading | Exception] = loop.create_future()
-        self._rest: asyncio.Queue[Event | Exception] = asyncio.Queue(1)
+        self._rest: asyncio.Queue[Event | Exception | None] = asyncio.Queue(1)
         self._relay: Events | None = None
         self._all_said = False
         self._hung_up = False
@@ -100,16 +100,14 @@ class Beside:
 
     async def _hand_over(self, rest: Events, inner: Answering) -> None:
         try:
-            complete = await self._put_all(rest, inner)
+            if not await self._put_all(rest, inner):
+                await self._rest.put(None)  # nothing comes any more
         except asyncio.CancelledError:
             if self._hung_up:
                 raise
             await self._rest.put(self._broke_off())
         except Exception as error:  # noqa: BLE001 - handed over, whatever it is
             await self._rest.put(error)
-        else:
-            if not complete:  # as `collect` says of one that is asked alone
-                await self._rest.put(RuntimeError("a provider's stream ended with neither Finished nor an error"))
 
     async def _put_all(self, rest: Events, inner: Answering) -> bool:
         """Whether it came to its end."""
@@ -124,11 +122,13 @@ class Beside:
         return isinstance(event, Finished)
 
     async def _relayed(self, head: list[Event]) -> Events:
-        event: Event | Exception = head[-1]
+        event: Event | Exception | None = head[-1]
         while not isinstance(event, Finished):
             event = await self._rest.get()
             if isinstance(event, Exception):
                 raise event
+            if event is None:
+                return
             self._all_said = isinstance(event, Finished)
             yield event
 

@@ -156,4 +156,5 @@ def _tried_soonest(refused: Sequence[Deployment], task: str) -> Deployment | Non
 def _merely_open(standing: Standing, task: str) -> bool:
     """Whether its breaker is all that stands in the way."""
     breaker = standing.breaker(task)
-    return not breaker.admits() and not breaker.held and not standing.cooldown.active
+    alone = not standing.cooldown.active and (standing.quota is None or standing.quota.refusal_in() <= 0)
+    return alone and not breaker.admits() and not breaker.held

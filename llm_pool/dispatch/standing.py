@@ -64,8 +64,8 @@ class Standing:
     """Of one model of one `[[providers]]` table; a table that passes any model on has one for all of them."""
 
     __slots__ = (
-        "_any_model", "_metrics", "_now", "_random", "_taken_out", "_terms", "breakers", "cooldown", "load", "model",
-        "name", "pace", "quota", "slots", "words",
+        "_any_model", "_era", "_metrics", "_now", "_random", "_taken_out", "_terms", "breakers", "cooldown", "load",
+        "model", "name", "pace", "quota", "slots", "words",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Standing:
         self._terms = terms or Terms()
         self._any_model = model.endswith("/*")
         self._taken_out = False  # by an operator
+        self._era = 0  # of breakers
         self.breakers: dict[str, Breaker] = {}  # by task, "" for all of them
         self.cooldown = Cooldown(name, now=now, random=random)
         self.load = Load(now=now)
@@ -214,6 +215,7 @@ class Standing:
         for key in self.breakers:
             self._metrics.breaker_state.forget(self.name, self.model, key)
         self.breakers.clear()
+        self._era += 1
 
     def snapshot(self) -> dict[str, object]:
         """For a report. Times are in milliseconds, None where nothing is known."""
@@ -248,7 +250,11 @@ class Standing:
         self._forget_breakers()
 
     def _changed(self, task: str) -> Callable[[State, State], None]:
+        era = self._era
+
         def told(before: State, after: State) -> None:
+            if era != self._era:  # a call of before has ended: nobody asks this breaker any more
+                return
             self._metrics.breaker_changes(self.name, after).inc()
             self._metrics.breaker_state(self.name, self.model, task).set(IN_METRICS[after])
             log.log(
