@@ -189,6 +189,7 @@ class TaskTable(Section):
 class Breaker(Section):
     """When to stop asking a deployment that keeps failing."""
 
+    enabled: bool = Field(True, description="stop asking it at all; else only operators open breakers")
     fail_rate: float = Field(0.5, gt=0, le=1, description="share of failed calls that opens the breaker")
     window_size: Positive = Field(100, description="calls looked back on, at most")
     window_seconds: float = Field(30.0, gt=0, le=86_400, description="how far is looked back, at most")

@@ -64,13 +64,14 @@ class Attempts:
 
 
 class _Dependable(AbstractAsyncContextManager[Events]):
-    __slots__ = ("_attempts", "_inner", "_out", "_race", "_request", "_reserve", "_tried")
+    __slots__ = ("_attempts", "_inner", "_out", "_race", "_request", "_reserve", "_size", "_tried")
 
     def __init__(self, attempts: Attempts, request: Request) -> None:
         self._attempts = attempts
         self._request = request
         self._inner: Answering | None = None
         self._race: Race | None = None
+        self._size: int | None = None
 
     async def __aenter__(self) -> Events:
         plan = self._attempts.router.plan(self._request)
@@ -190,7 +191,9 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         return self._race
 
     def _key(self, deployment: Deployment) -> Hashable:
-        return deployment.standing, self._request.task, _size(self._request)
+        if self._size is None:
+            self._size = _size(self._request)
+        return deployment.standing, self._request.task, self._size
 
     # --- Retry ------------------------------------------------------------------------------------------------------
 

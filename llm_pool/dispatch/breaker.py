@@ -58,6 +58,7 @@ class Rules:
     min_calls: int
     cooldown: float
     longest: float
+    enabled: bool = True
 
     @classmethod
     def of(cls, section: settings.Breaker) -> Rules:
@@ -70,6 +71,7 @@ class Rules:
             min_calls=min(section.min_calls, section.window_size),
             cooldown=cooldown,
             longest=max(section.max_cooldown_ms / 1000, cooldown),
+            enabled=section.enabled,
         )
 
 
@@ -226,6 +228,8 @@ class Breaker:
             self.close()
 
     def _open(self) -> None:
+        if not self.rules.enabled:
+            return
         self._places = PROBES if self.closed else 1
         self._length = min(max(self.rules.cooldown, 2 * self._length), self.rules.longest)
         self._leave(until=self._now() + self._length * self._random.uniform(LEAST, 1.0))

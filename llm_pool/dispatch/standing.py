@@ -197,6 +197,8 @@ class Standing:
             self._forget_breakers()
         for breaker in self.breakers.values():
             breaker.rules = terms.breaker
+            if not terms.breaker.enabled and not breaker.held:
+                breaker.close()
         if terms.max_concurrent != before.max_concurrent:
             limit = limit_of(terms.max_concurrent)
             if limit is None or self.slots is None:  # calls under way keep the slots that they began with

@@ -19,6 +19,7 @@ COMMANDS = [
     ["models", "pull"],
     ["check-config"],
     ["init"],
+    ["simulate"],
 ]
 
 

@@ -17,7 +17,7 @@ def test_the_default_file_is_reported_with_origins_and_fits_a_terminal() -> None
     assert 'http_addr       = "127.0.0.1:7071"  # llm-pool.toml:' in text
     assert "enable_http     = true              # default" in text
     assert re.search(r'base_url += "http://127.0.0.1:11434" +# default', text)
-    assert "max_retries             = 4       # environment MAX_RETRIES" in text
+    assert "max_retries             = 4           # environment MAX_RETRIES" in text
     assert "answered by fastest until it is built:\n  tasks.site_tactics.strategy" in text
     judge = "judge              judge of llama, gemma, builtin  # prompts/judge.md\n"
     assert f"  {judge}                     Choose the best of several candidates, or none\n" in text

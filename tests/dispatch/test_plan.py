@@ -1,4 +1,4 @@
-"""Tier by tier: who is ready, who is full, who stands in, who is ill, who must not be asked, and who is asked in panic."""
+"""Tier by tier: who is ready, full, a stand-in, ill, or must not be asked; and who is asked in panic."""
 
 from __future__ import annotations
 

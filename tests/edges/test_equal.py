@@ -15,7 +15,11 @@ pytestmark = pytest.mark.real_time
 
 POOL = """
 [qos]
+max_retries = 0
 max_deadline_ms = 60_000
+
+[breaker]
+enabled = false
 
 [ensemble.strategy_by_task]
 weighed = "judge"

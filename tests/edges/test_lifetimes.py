@@ -41,7 +41,8 @@ async def upstream() -> AsyncIterator[tuple[FakeOllama, Up]]:
 
 
 def table(fake: FakeOllama) -> str:
-    return f'[[providers]]\nname = "one"\ndriver = "ollama"\nmodels = ["*"]\nbase_url = "{fake.url}"\n'
+    plain = "[qos]\nmax_retries = 0\nmax_concurrent_requests = 1000\n[breaker]\nenabled = false\n"
+    return f'{plain}[[providers]]\nname = "one"\ndriver = "ollama"\nmodels = ["*"]\nbase_url = "{fake.url}"\n'
 
 
 def body(model: str, **more: Any) -> bytes:

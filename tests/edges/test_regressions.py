@@ -135,7 +135,7 @@ async def _over_grpc(channel: grpc.aio.Channel) -> None:
 
 async def test_the_log_names_the_providers_that_failed_on_the_way_to_an_answer() -> None:
     broken = Scripted(Started("m", "one"), ProviderOverloaded("busy"))
-    toml = SIM + ONE.replace('"one"', '"two"') + "fallback = true\n"
+    toml = "[qos]\nmax_retries = 0\n" + SIM + ONE.replace('"one"', '"two"') + "fallback = true\n"
     async with pool_of(toml, {"one": broken, "two": Scripted()}) as pool, serving(pool) as up:
         async with up.http.post("/v1/infer", json={"prompt": "hi"}) as response:
             assert response.status == 200

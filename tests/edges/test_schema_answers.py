@@ -18,6 +18,11 @@ POOL = """
 schema = { type = "object", required = ["word"] }
 providers = ["good"]
 
+[qos]
+max_retries = 0
+[breaker]
+enabled = false
+
 [tasks.wrapped]
 schema = { type = "object", required = ["word"] }
 providers = ["wrapping"]
