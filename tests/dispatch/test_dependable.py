@@ -17,6 +17,7 @@ from llm_pool.core.errors import (
     ProviderRefused,
     ProviderUnavailable,
     ProviderUnreachable,
+    StreamBroken,
 )
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import TextDelta
@@ -26,6 +27,7 @@ from tests.scripted import Scripted, answer, counted, pool_of, request
 if TYPE_CHECKING:
     from llm_pool.dispatch.standing import Standing
     from llm_pool.pool import Pool
+    from tests.scripted import Step
 
 DOWN = ProviderUnreachable("gone")
 # The first that a balance by priority would ask is always the first.
@@ -261,11 +263,12 @@ async def test_a_probe_that_tells_nothing_does_not_wedge_it(how: str) -> None:
     asking = pool(parts)
     await ask(asking, 10)
     await asyncio.sleep(5.0)
-    parts["a"].opening = []
-    parts["a"].steps = {
+    silent: list[Step] = [STARTED, "stall"]
+    scripts: dict[str, list[Step]] = {
         "bug": [STARTED, KeyError("bug")], "refused": [STARTED, ProviderRefused("400")],
         "leave": [STARTED, TextDelta("word"), "stall"],
-    }.get(how, [STARTED, "stall"])  # fmt: skip
+    }  # fmt: skip
+    parts["a"].opening, parts["a"].steps = [], scripts.get(how, silent)
     for _ in range(7):
         asked = request(deadline=1.0 if how == "deadline" else 30.0, whole=how != "leave")
         task = asyncio.create_task(heard(asking, asked))
@@ -362,6 +365,23 @@ async def test_where_the_quota_of_the_only_one_is_spent_callers_are_told_when_to
     assert error.retry_after == pytest.approx(10.0)
     await asyncio.sleep(error.retry_after or 0.0)
     assert await ask(asking) == ["a"]
+
+
+@pytest.mark.parametrize("how", ["429", "401", "quota"])
+async def test_what_was_heard_of_one_while_another_was_asked_counts(how: str) -> None:
+    """The plan is as old as the wait for the one before."""
+    parts = {"a": Scripted(STARTED, 5.0, StreamBroken("it broke")), "b": Scripted(), "c": Scripted()}
+    asking = pool(parts, tables={"b": {"requests_per_minute": 6}})
+    standing = of(asking, "b")
+    assert standing.quota is not None
+    heard_of_it = {
+        "429": lambda: standing.cooldown.limited(60.0),
+        "401": lambda: standing.cooldown.misconfigured(ProviderMisconfigured("who are you")),
+        "quota": lambda: standing.quota and standing.quota.begin(0),
+    }
+    asyncio.get_running_loop().call_at(4.0, heard_of_it[how])
+    assert await ask(asking) == ["c"]
+    assert parts["b"].opened == 0
 
 
 # --- In sum -----------------------------------------------------------------------------------------------------

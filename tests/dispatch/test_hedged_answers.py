@@ -42,11 +42,11 @@ async def test_a_slow_reader_gets_every_word_of_a_hedge_once_and_in_order() -> N
 class Produced(list[Step]):
     """Steps that note how many of them have been played."""
 
-    count = 0
+    played = 0
 
     def __iter__(self) -> Iterator[Step]:
         for step in super().__iter__():
-            self.count += 1
+            self.played += 1
             yield step
 
 
@@ -59,7 +59,7 @@ async def test_a_hedge_does_not_run_ahead_of_a_slow_reader() -> None:
             if isinstance(event, TextDelta):
                 break
         await asyncio.sleep(5.0)
-        assert steps.count <= 3 + 2  # one is in the queue, one waits for room in it
+        assert steps.played <= 3 + 2  # one is in the queue, one waits for room in it
     assert parts["b"].open == 0
 
 

@@ -82,7 +82,9 @@ async def test_it_can_be_switched_off(more: dict[str, Any]) -> None:
 async def test_two_on_one_host_are_slow_together(first: str | None, second: str | None) -> None:
     parts = {"a": speaking(4.0), "b": Scripted(), "c": Scripted()}
     urls = {"a": first, "b": second}
-    tables = {name: {"driver": "ollama"} | ({"base_url": url} if url is not None else {}) for name, url in urls.items()}
+    tables: dict[str, dict[str, Any]] = {
+        name: {"driver": "ollama"} | ({"base_url": url} if url is not None else {}) for name, url in urls.items()
+    }
     tables["c"] = {"driver": "ollama", "base_url": "http://other:11434", "fallback": True}
     await never_hedged(parts, pool(parts, tables=tables))
 

@@ -103,6 +103,18 @@ async def test_one_whose_breaker_opens_meanwhile_is_not_waited_for_in_vain() -> 
     await at_rest(asking, parts, asked)
 
 
+async def test_one_that_says_429_meanwhile_is_not_asked_when_the_turn_comes() -> None:
+    parts = {"a": slow(1.0, "a"), "b": slow(1.0, "b")}
+    asking = pool(parts)
+    [standing] = asking.learned.of("a")
+    first = [asyncio.create_task(heard(asking, request())) for _ in range(2)]
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_at(0.5, lambda: standing.cooldown.limited(60.0))
+    assert await some(asking, request()) == ["b"]
+    assert parts["a"].opened == 1
+    await asyncio.gather(*first)
+
+
 @pytest.mark.parametrize("turns", range(5))
 @pytest.mark.parametrize("at", [0.5, 1.0, 1.5])
 async def test_a_caller_who_leaves_the_line_or_his_turn_takes_nobodys_place(at: float, turns: int) -> None:
@@ -131,7 +143,7 @@ async def test_what_comes_after_the_deadline_is_not_begun() -> None:
 
 async def test_the_fallback_is_asked_before_the_deadline_of_one_who_waits() -> None:
     parts = {"a": slow(25.0), "b": Scripted(*answer("in short"))}
-    tables = {"a": {"max_concurrent": 1}, "b": {"fallback": True}}
+    tables: dict[str, dict[str, Any]] = {"a": {"max_concurrent": 1}, "b": {"fallback": True}}
     asking = pool_of(parts, tables=tables, sections={"qos": {"max_retries": 0}})
     told = await some(asking, request(deadline=100.0), request(deadline=1.0))
     assert told == ["word", "in short"]
