@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,64 +16,14 @@ from llm_pool.core.errors import (
     ProviderOverloaded,
     ProviderRefused,
     ProviderUnavailable,
-    ProviderUnreachable,
-    StreamBroken,
 )
-from llm_pool.core.trace import Decision
 from llm_pool.core.types import TextDelta
+from tests.dispatch.outages import DOWN, ask, down, gauge, of, pool, well
 from tests.dispatch.stories import BOTH, DONE, STARTED, at_rest, failure, heard, now, voices
-from tests.scripted import Scripted, answer, counted, pool_of, request
+from tests.scripted import Scripted, answer, counted, request
 
 if TYPE_CHECKING:
-    from llm_pool.dispatch.standing import Standing
-    from llm_pool.pool import Pool
     from tests.scripted import Step
-
-DOWN = ProviderUnreachable("gone")
-# The first that a balance by priority would ask is always the first.
-QOS = {"hedge": "off", "balance": "priority", "max_retries": 0}
-
-
-def pool(
-    parts: dict[str, Scripted],
-    *,
-    tables: dict[str, dict[str, Any]] | None = None,
-    breaker: dict[str, Any] | None = None,
-    qos: dict[str, Any] | None = None,
-    sections: dict[str, Any] | None = None,
-) -> Pool:
-    order = {name: {"priority": number, **(tables or {}).get(name, {})} for number, name in enumerate(parts)}
-    return pool_of(
-        parts, tables=order, sections={"qos": {**QOS, **(qos or {})}, "breaker": breaker or {}, **(sections or {})}
-    )
-
-
-def down(error: BaseException = DOWN) -> Scripted:
-    return Scripted(opening=[error])
-
-
-def well(part: Scripted) -> None:
-    part.opening, part.steps = [], answer("well")
-
-
-def of(asking: Pool, name: str = "a") -> Standing:
-    [standing] = asking.learned.of(name)
-    return standing
-
-
-def gauge(asking: Pool, name: str = "a") -> float:
-    return counted(asking.metrics, "llm_pool_breaker_state", {"deployment": name})
-
-
-async def ask(asking: Pool, times: int = 1, *, every: float = 0.0, **more: Any) -> list[str]:
-    """So many requests, one after another; who answered each, or why nobody did."""
-    told = []
-    for _ in range(times):
-        _, error = await heard(asking, asked := request(**more))
-        told.append(Decision.of(asked.trace).winner if error is None else error.reason)
-        await asyncio.sleep(every)
-    return told
-
 
 # --- A deployment is down ---------------------------------------------------------------------------------------
 
@@ -306,82 +256,6 @@ async def test_few_are_spent_on_one_that_hangs_after_an_outage() -> None:
     await asyncio.gather(*many)
     assert parts["a"].opened - before <= 3
     await at_rest(asking, parts)
-
-
-# --- Resting ----------------------------------------------------------------------------------------------------
-
-
-async def test_one_that_says_429_is_left_alone_as_long_as_it_wants() -> None:
-    parts = {"a": down(ProviderLimited("429", retry_after=30.0)), "b": Scripted()}
-    asking = pool(parts)
-    assert await ask(asking) == ["b"]
-    well(parts["a"])
-    assert await ask(asking, 29, every=1.0) == ["b"] * 29
-    assert parts["a"].opened == 1
-    await asyncio.sleep(1.0)
-    assert await ask(asking) == ["a"]
-
-
-async def test_where_the_only_one_rests_callers_are_told_how_long() -> None:
-    asking = pool({"a": down(ProviderLimited("429", retry_after=30.0))})
-    assert await ask(asking) == ["PROVIDER_RATE_LIMITED"]
-    error = await failure(asking, request())
-    assert isinstance(error, ProviderUnavailable)
-    assert error.retry_after == 30.0
-
-
-async def test_one_that_does_not_know_our_key_is_left_alone_until_its_health_check_is_well() -> None:
-    parts = {"a": down(ProviderMisconfigured("it does not know the key")), "b": Scripted()}
-    asking = pool(parts)
-    assert await ask(asking, 10, every=20.0) == ["b"] * 10
-    assert parts["a"].opened == 1
-    well(parts["a"])
-    asking.learned.recovered("a")
-    assert await ask(asking) == ["a"]
-
-
-async def test_where_it_is_the_only_one_callers_are_told_what_it_said() -> None:
-    parts = {"a": down(ProviderMisconfigured("it does not know the key"))}
-    asking = pool(parts)
-    assert await ask(asking, 5) == ["PROVIDER_MISCONFIGURED"] * 5
-    assert parts["a"].opened == 1
-    await asyncio.sleep(300.0)
-    well(parts["a"])
-    assert await ask(asking) == ["a"]
-
-
-@pytest.mark.parametrize("table", [{"requests_per_minute": 6}, {"daily_tokens": 5}])
-async def test_one_whose_quota_is_spent_is_skipped(table: dict[str, Any]) -> None:
-    parts = {"a": Scripted(), "b": Scripted()}
-    asking = pool(parts, tables={"a": table})
-    assert await ask(asking, 5) == ["a", "b", "b", "b", "b"]
-
-
-async def test_where_the_quota_of_the_only_one_is_spent_callers_are_told_when_to_come_back() -> None:
-    asking = pool({"a": Scripted()}, tables={"a": {"requests_per_minute": 6}})
-    assert await ask(asking) == ["a"]
-    error = await failure(asking, request())
-    assert isinstance(error, ProviderUnavailable)
-    assert error.retry_after == pytest.approx(10.0)
-    await asyncio.sleep(error.retry_after or 0.0)
-    assert await ask(asking) == ["a"]
-
-
-@pytest.mark.parametrize("how", ["429", "401", "quota"])
-async def test_what_was_heard_of_one_while_another_was_asked_counts(how: str) -> None:
-    """The plan is as old as the wait for the one before."""
-    parts = {"a": Scripted(STARTED, 5.0, StreamBroken("it broke")), "b": Scripted(), "c": Scripted()}
-    asking = pool(parts, tables={"b": {"requests_per_minute": 6}})
-    standing = of(asking, "b")
-    assert standing.quota is not None
-    heard_of_it = {
-        "429": lambda: standing.cooldown.limited(60.0),
-        "401": lambda: standing.cooldown.misconfigured(ProviderMisconfigured("who are you")),
-        "quota": lambda: standing.quota and standing.quota.begin(0),
-    }
-    asyncio.get_running_loop().call_at(4.0, heard_of_it[how])
-    assert await ask(asking) == ["c"]
-    assert parts["b"].opened == 0
 
 
 # --- In sum -----------------------------------------------------------------------------------------------------

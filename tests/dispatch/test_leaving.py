@@ -58,8 +58,8 @@ CLOSINGS: dict[str, tuple[list[Step], list[Step]]] = {
     "a turn of the loop": ([0.0], [0.0, 0.0]),
     "slowly": ([0.375], [0.25]),
 }
-MOMENTS = (0.0, 0.5, 1.0, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 2.0, 2.25, 2.5)
-TURNS = (0, 1, 2, 3, 5)
+MOMENTS = (0.0, 0.5, 1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.25)
+TURNS = (0, 1, 2, 4)
 
 
 def contenders(script: str, closing: str) -> tuple[dict[str, Scripted], Pool, float]:
@@ -105,7 +105,7 @@ async def test_a_caller_may_be_cancelled_at_any_moment(script: str, closing: str
 @pytest.mark.parametrize("script", CONTENDERS)
 async def test_the_deadline_may_come_at_any_moment(script: str, closing: str, whole: bool) -> None:
     parts, asking, slowly = contenders(script, closing)
-    for at in [each / 8 for each in range(1, 22)]:
+    for at in [each / 8 for each in range(4, 21)]:
         began = now()
         asked = request(whole=whole, deadline=at)
         _, error = await heard(asking, asked)
@@ -174,17 +174,17 @@ async def test_a_caller_who_leaves_early_is_not_held_by_a_hedge_that_does_not_cl
     assert in_time
 
 
-async def test_a_thousand_hedges_leave_nothing_behind() -> None:
+async def test_hundreds_of_hedges_leave_nothing_behind() -> None:
     """Ten at a time, which is as many as the budget saves up."""
     parts = {"a": speaking(1.5), "b": speaking(0.25)}
     parts["b"].closing = [0.0]
     asking = pool(parts)
     await heard(asking, request())
-    for _ in range(100):
+    for _ in range(50):
         asked = [request(whole=bool(number % 2)) for number in range(10)]
         await asyncio.gather(*(heard(asking, each) for each in asked))
         await nothing_under_way(asking, parts, *asked)
-    assert parts["b"].opened >= 990
+    assert parts["b"].opened >= 490
     await at_rest(asking, parts)
 
 
