@@ -18,7 +18,7 @@ from tests.scripted import USAGE, Board, InOrder, Scripted, Step, answer, counte
 
 if TYPE_CHECKING:
     from llm_pool.core.types import Event, Request
-from llm_pool.pool import Pool, Snapshot
+    from llm_pool.pool import Pool, Snapshot
 
 STARTED, WORD, END = Started("sim/m", "a"), TextDelta("word"), Finished("stop", USAGE)
 SILENT: list[tuple[Step, ...]] = [("stall",), (STARTED, "stall"), (STARTED, 60.0, WORD)]

@@ -26,7 +26,6 @@ from llm_pool.core.types import Event, Finished, ReasoningDelta, Started, TextDe
 from llm_pool.dispatch.attempts import Attempts
 from llm_pool.dispatch.balance import balance_of
 from llm_pool.dispatch.learned import Learned
-from llm_pool.dispatch.metering import Asking
 from llm_pool.dispatch.router import Deployment, Router
 from llm_pool.telemetry.metrics import Metrics
 from tests.scripted import USAGE, InOrder, Scripted, answer, counted, pool_of, request, standing
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
+    from llm_pool.dispatch.metering import Asking
     from llm_pool.pool import Pool
 
 SCHEMA = {"type": "object", "additionalProperties": False, "required": ["a"], "properties": {"a": {"type": "string"}}}
