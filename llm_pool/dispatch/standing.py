@@ -124,14 +124,14 @@ class Standing:
     # --- One call ---------------------------------------------------------------------------------------------------
 
     def begin(self, task: str, *, tokens: int, panic: bool) -> Permit:
-        """A call begins, which may take so many tokens. Gives what its end has to show again.
-
-        Raises ProviderUnavailable where the breaker does not admit it any more.
+        """A call begins, which may take so many tokens. Gives what its end has to show again. Raises what refuses it: the
+        plan may be as old as the wait for another one, or for a turn.
         """
+        if not panic and (why := self.refusal(task)) is not None:
+            raise why
         breaker = self.breaker(task)
         permit = breaker.begin(panic=panic)
-        if permit is None:
-            raise self.refusal(task) or ProviderUnavailable(f"{self.name} is being tried by others", retry_after=1.0)
+        assert permit is not None  # noqa: S101 - it admits the call, or is not asked
         if self.cooldown.active:
             self.cooldown.begin()
         if self.quota is not None:
