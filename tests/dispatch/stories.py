@@ -22,7 +22,7 @@ STARTED = Started("sim/m", "a")
 BOTH = [True, False]  # values of `whole`
 DONE = Finished("stop", USAGE)
 QOS = {"hedge": "fixed", "hedge_after_ms": 1_000, "hedge_budget": 1.0, "max_retries": 0, "balance": "priority"}
-ORDER = {"a": {"priority": 0}, "b": {"priority": 1}, "c": {"priority": 2}}
+ORDER = {"a": {"priority": 0}, "b": {"priority": 1}, "c": {"priority": 2}, "d": {"priority": 3}}
 
 
 def pool(parts: dict[str, Scripted], *, tables: dict[str, dict[str, Any]] | None = None, **qos: Any) -> Pool:

@@ -12,7 +12,20 @@ from llm_pool.core.errors import (
 )
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import TextDelta
-from tests.dispatch.stories import DONE, STARTED, at_rest, heard, hedges, now, pool, speaking, texts, voices, words
+from tests.dispatch.stories import (
+    DONE,
+    STARTED,
+    Changing,
+    at_rest,
+    heard,
+    hedges,
+    now,
+    pool,
+    speaking,
+    texts,
+    voices,
+    words,
+)
 from tests.scripted import Scripted, Step, answer, request
 
 if TYPE_CHECKING:
@@ -130,11 +143,23 @@ async def test_a_whole_answer_that_breaks_half_way_is_had_from_a_third(at: str) 
     await at_rest(asking, parts, asked)
 
 
-async def test_who_was_outrun_has_not_failed_and_is_asked_before_a_whole_request_is_given_up() -> None:
+@pytest.mark.parametrize("broken", ["a", "b"])
+async def test_who_was_outrun_has_not_failed_and_is_asked_before_a_whole_request_is_given_up(broken: str) -> None:
     """It was hung up on because the other one spoke, not because anything is wrong with it."""
-    breaking = Scripted(STARTED, 1.25, TextDelta("half"), 0.5, StreamBroken("it broke"))
-    parts = {"a": breaking, "b": speaking(0.5, text="all")}
-    assert (await pool(parts).infer(request(whole=True))).content == "all"
+    after = {"a": 1.25, "b": 0.5}[broken]
+    breaking = Scripted(STARTED, after, TextDelta("half"), 0.5, StreamBroken("it broke"))
+    other = Changing([STARTED, "stall"], answer("all"))
+    parts = {"a": breaking, "b": other} if broken == "a" else {"a": other, "b": breaking}
+    asking = pool(parts)
+    assert (await asking.infer(request(whole=True))).content == "all"
+    await at_rest(asking, parts)
+
+
+async def test_a_winner_is_given_the_time_to_close() -> None:
+    """A connection that is closed in peace serves the next one."""
+    parts = {"a": Scripted("stall"), "b": Scripted(STARTED, 0.5, TextDelta("b"), DONE, closing=[0.03125])}
+    await heard(pool(parts), request(whole=False))
+    assert parts["b"].closed_at == [1.5 + 0.03125]
 
 
 # --- Slow words -------------------------------------------------------------------------------------------------------

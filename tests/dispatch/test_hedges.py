@@ -75,6 +75,7 @@ async def test_it_can_be_switched_off(more: dict[str, Any]) -> None:
     [
         ("http://gpu:11434", "http://gpu:11434"),
         ("http://gpu:11434", "http://gpu:11434/"),
+        ("http://gpu:11434", "http://GPU:11434"),
         ("http://gpu:11434", "http://gpu:11434/ollama"),
         (None, None),
     ],
@@ -167,6 +168,13 @@ async def test_of_one_request_at_most_one_is_asked_beside_another(whole: bool) -
     ]  # fmt: skip
 
 
+async def test_two_failures_later_it_is_still_at_most_one() -> None:
+    parts = {"a": failing(1.5), "b": failing(0.25), "c": speaking(9.0), "d": Scripted()}
+    await heard(pool(parts), asked := request())
+    assert voices(asked)[2:] == [("c", "failover", "ok")]
+    assert parts["d"].opened == 0
+
+
 @pytest.mark.parametrize("whole", BOTH)
 async def test_after_a_quick_failure_the_next_one_is_hedged(whole: bool) -> None:
     parts = {"a": failing(0.25), "b": speaking(9.0), "c": speaking(0.5, text="c")}
@@ -237,8 +245,11 @@ async def first_asked(asking: Pool, count: int) -> list[str]:
     return found
 
 
-def late_pool(parts: dict[str, Scripted], **table: Any) -> Pool:
-    qos = {"hedge": "adaptive", "hedge_after_ms": 1_000, "balance": "priority", "max_retries": 0}
+def late_pool(parts: dict[str, Scripted], *, hedge_budget: float = 0.05, **table: Any) -> Pool:
+    qos = {
+        "hedge": "adaptive", "hedge_after_ms": 1_000, "hedge_budget": hedge_budget, "balance": "priority",
+        "max_retries": 0,
+    }  # fmt: skip
     tables = {"a": {"priority": 0}, "b": {"priority": 1, **table}}
     return pool_of(parts, tables=tables, sections={"qos": qos}, random=Random(5))
 
@@ -273,7 +284,15 @@ async def test_nobody_is_sent_to_wait_in_the_line_of_a_full_one_because_the_free
 async def test_a_caller_who_leaves_in_vain_teaches_too() -> None:
     parts = {"a": Scripted("stall"), "b": Scripted("stall")}
     asking = late_pool(parts)
-    for _ in range(30):
+    for _ in range(9):
         await heard(asking, request(deadline=2.0))
     parts["b"].steps = speaking(0.5).steps
-    assert (await first_asked(asking, 30)).count("b") >= 20
+    assert (await first_asked(asking, 10)).count("b") >= 7
+
+
+async def test_the_hedges_that_win_teach_who_is_late() -> None:
+    parts = {"a": Scripted("stall"), "b": speaking(0.5)}
+    asking = late_pool(parts, hedge_budget=1.0)
+    assert set(await first_asked(asking, 3)) == {"a"}
+    await first_asked(asking, 20)
+    assert (await first_asked(asking, 20)).count("b") >= 15

@@ -188,6 +188,15 @@ async def test_hundreds_of_hedges_leave_nothing_behind() -> None:
     await at_rest(asking, parts)
 
 
+async def test_a_call_that_has_ended_leaves_no_timer() -> None:
+    """Each would stay for twenty seconds, of every request that could have been hedged."""
+    asking = pool({"a": speaking(0.25), "b": speaking(0.25)})
+    for _ in range(50):
+        await heard(asking, request())
+    timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    assert sum(not timer.cancelled() for timer in timers) <= 2 + 1  # one of each deployment, and the test's own limit
+
+
 async def test_one_error_object_may_end_many_requests() -> None:
     gone = ProviderUnreachable("gone")
     asking = pool({"a": failing(1.25, gone), "b": failing(0.5, gone)})

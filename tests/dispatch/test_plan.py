@@ -66,6 +66,9 @@ class World:
                     standing.begin("chat", tokens=0, panic=False)
             case "held":
                 standing.operate("open")
+            case "open and cooling":
+                self.open(standing)
+                standing.cooldown.limited(60.0)
             case "cooling":
                 standing.cooldown.limited(60.0)
             case "misconfigured":
@@ -203,6 +206,7 @@ def test_who_is_alone_for_one_task_may_be_out_for_another() -> None:
         ({"a": "open", "b": "cooling"}, None),
         ({"a": "open", "b": "held"}, None),
         ({"a": "held", "b": "held"}, None),
+        ({"a": "open and cooling", "b": "open and cooling"}, None),
         ({"a": "cooling", "b": "cooling"}, None),
         ({"a": "open", "b": "open", "c": "ill"}, None),
         ({"a": "open", "b": "open", "c": "well"}, None),

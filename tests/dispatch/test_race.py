@@ -113,6 +113,23 @@ async def test_the_loser_is_hung_up_on_before_the_winner_has_ended() -> None:
     assert parts["b"].closed_at == [5.5]
 
 
+@pytest.mark.parametrize("whole", BOTH)
+@pytest.mark.parametrize("closing", [2.0, "stall"])
+async def test_a_loser_that_is_slow_to_close_holds_back_nobodys_words(closing: Step, whole: bool) -> None:
+    """It hangs: that is why another one was asked."""
+    parts = {"a": Scripted("stall", closing=[closing]), "b": speaking(0.5, text="b")}
+    said, error = await heard(pool(parts), request(whole=whole))
+    assert (error, texts(said)) == (None, ["b"])
+    assert said[0][0] <= 1.5 + 0.1
+
+
+@pytest.mark.parametrize("whole", BOTH)
+async def test_only_the_one_who_answers_warns(whole: bool) -> None:
+    parts = {"a": Scripted(STARTED, Warning("code", "of a"), "stall"), "b": speaking(0.5)}
+    await heard(pool(parts), asked := request(whole=whole))
+    assert Decision.of(asked.trace).warnings == ()
+
+
 async def test_waiting_for_a_turn_is_silence_too() -> None:
     parts = {"a": speaking(3.0), "b": speaking(0.5, text="b")}
     asking = pool(parts, tables={"a": {"max_concurrent": 1}}, hedge_after_ms=500)
