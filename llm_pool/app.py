@@ -21,6 +21,7 @@ from llm_pool.dispatch.breaker import Rules as BreakerRules
 from llm_pool.dispatch.health import HealthWatch
 from llm_pool.dispatch.kept import Kept, Made
 from llm_pool.dispatch.learned import Learned
+from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.line import lines
 from llm_pool.dispatch.quota import Allowed
 from llm_pool.dispatch.router import Deployment, Router
@@ -263,9 +264,11 @@ def deployments(
                     fallback=table.fallback,
                     model_free=table.driver == "builtin",
                     max_tokens=table.max_tokens,
-                    timeout=None if table.timeout_ms is None else table.timeout_ms / 1000,
-                    first_token_timeout=table.first_token_timeout_ms / 1000,
-                    idle_timeout=table.idle_timeout_ms / 1000,
+                    limits=Limits(
+                        first_token=table.first_token_timeout_ms / 1000,
+                        idle=table.idle_timeout_ms / 1000,
+                        within=None if table.timeout_ms is None else table.timeout_ms / 1000,
+                    ),
                 )
             )
     return made
@@ -276,10 +279,13 @@ def _tasks_of(table: ProviderTable, catalog: Catalog) -> frozenset[str]:
 
 
 def _host(table: ProviderTable) -> str:
-    """Where it runs. What is simulated runs nowhere, so each is alone."""
-    if table.driver == "ollama":
-        return urlsplit(table.base_url or DEFAULT_URL).netloc
-    return table.name
+    """Where it runs: host and port, for several behind one name are most often tunnels, or have a processor each. What
+    is simulated runs nowhere, so each is alone.
+    """
+    if table.driver != "ollama":
+        return table.name
+    url = urlsplit(table.base_url or DEFAULT_URL)
+    return f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
 def _terms(table: ProviderTable, settings: Settings) -> Terms:

@@ -15,19 +15,20 @@ class Rang(Exception):
 
 class Alarm:
     """`with alarm: await something` raises Rang once somebody rings it; `start` and `stop` do the same with a timer.
+    Rung again it interrupts again, for who was woken may hang where it cleans up.
 
     Otherwise as `asyncio.timeout`, which cannot be rung by hand, and asks thrice which loop is running: a call of the
     system each time.
     """
 
-    __slots__ = ("_cancelling", "_handle", "_loop", "_rang", "_waiting")
+    __slots__ = ("_cancelling", "_handle", "_loop", "_rung", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[object] | None = None
         self._cancelling = 0
-        self._rang = False
+        self._rung = 0  # times, in this wait
 
     def start(self, when: float | None) -> None:
         """The wait begins. It rings by itself at `when` (`loop.time()`)."""
@@ -40,16 +41,17 @@ class Alarm:
         if self._handle is not None:
             self._handle.cancel()
         task, self._waiting = self._waiting, None
-        if self._rang and task is not None:
-            self._rang = False
+        if self._rung and task is not None:
+            left = min(task.uncancel() for _ in range(self._rung))
+            self._rung = 0
             # As in asyncio.Timeout: a cancellation that came from elsewhere as well is not ours to swallow.
-            if task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+            if left <= self._cancelling and isinstance(error, asyncio.CancelledError):
                 raise Rang from error
 
     def ring(self) -> None:
-        """End the wait, whoever says so. Once is enough, and where nobody waits it does nothing."""
-        if self._waiting is not None and not self._rang:
-            self._rang = True
+        """End the wait, whoever says so. Where nobody waits it does nothing."""
+        if self._waiting is not None:
+            self._rung += 1
             self._waiting.cancel()
 
     def __enter__(self) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, ProviderError, ProviderUnavailable
 from llm_pool.core.streams import Events
-from llm_pool.core.types import Text
+from llm_pool.core.types import Text, Warning
 from llm_pool.dispatch.metering import FIRST, Asking
 from llm_pool.dispatch.race import Race, Tried
 from llm_pool.dispatch.race import Rules as RaceRules
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_pool.core.streams import Answering
-    from llm_pool.core.trace import Kind
-    from llm_pool.core.types import Event, Request
+    from llm_pool.core.trace import Kind, Trace
+    from llm_pool.core.types import Request
     from llm_pool.dispatch.learned import Learned
     from llm_pool.dispatch.line import Line
     from llm_pool.dispatch.router import Deployment, Plan, Router
@@ -86,7 +86,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         if reading is None:
             reading = await self._first_answer(plan)
         self._inner = reading.inner
-        self._out = _said(reading.head) if reading.rest is None else _continued(reading.head, reading.rest)
+        self._out = _told(reading, self._request.trace)
         return self._out
 
     async def __aexit__(
@@ -224,16 +224,17 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         return min(found, key=lambda pair: pair[0], default=None)
 
 
-async def _said(head: list[Event]) -> Events:
-    for event in head:
+async def _told(reading: Reading, trace: Trace) -> Events:
+    """What the caller hears. Warnings of whom nobody hears are none."""
+    for event in reading.head:
+        if isinstance(event, Warning):
+            trace.warnings.append(event)
         yield event
-
-
-async def _continued(head: list[Event], rest: Events) -> Events:
-    for event in head:
-        yield event
-    async for event in rest:
-        yield event
+    if reading.rest is not None:
+        async for event in reading.rest:
+            if isinstance(event, Warning):
+                trace.warnings.append(event)
+            yield event
 
 
 def _reserve(request: Request) -> float:

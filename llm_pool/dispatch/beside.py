@@ -7,9 +7,10 @@ no faster than it is wanted. Whatever ends it, also its own bug or a cancellatio
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
-from llm_pool.core.errors import StreamBroken
+from llm_pool.core.errors import PoolError, StreamBroken
 from llm_pool.core.tasks import ended
 from llm_pool.core.types import Event, Finished
 from llm_pool.dispatch.reading import Reading, read
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from llm_pool.dispatch.line import Line
     from llm_pool.dispatch.metering import Asking
     from llm_pool.dispatch.router import Deployment
+
+
+log = logging.getLogger(__name__)
 
 
 class Beside:
@@ -94,6 +98,8 @@ class Beside:
             await self._hand_over(reading.rest, reading.inner)
 
     def _tell(self, answer: Reading | Exception) -> None:
+        if self._hung_up and isinstance(answer, Exception) and not isinstance(answer, PoolError):
+            log.error("%s failed", self._task.get_name(), exc_info=answer)  # nobody else will hear of this bug
         self._known(answer if isinstance(answer, Exception) else None)
         if not self._answer.done():  # else nobody waits any more
             self._answer.set_result(answer)

@@ -29,41 +29,33 @@ TICK = 0.001  # seconds by which a timer may fire early: uvloop's count in milli
 
 
 class Limits:
-    """`speak_by` is an instant of `loop.time()`, the others are seconds.
+    """Of all calls of one deployment, in seconds: to the first word, between two words, and in all."""
 
-    What breaks `first_token` or `idle` ends in ProviderTimeout; what breaks `within` or `speak_by`, in OutOfTime.
-    """
+    __slots__ = ("_calls", "_soonest", "_timer", "first_token", "idle", "within")
 
-    __slots__ = ("_calls", "_soonest", "_timer", "first_token", "idle", "name", "speak_by", "within")
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        first_token: float,
-        idle: float,
-        within: float | None = None,
-        speak_by: float | None = None,
-    ) -> None:
-        self.name = name
+    def __init__(self, *, first_token: float = 30.0, idle: float = 20.0, within: float | None = None) -> None:
         self.first_token = first_token
         self.idle = idle
         self.within = within
-        self.speak_by = speak_by
         self._soonest = min(first_token, idle) if within is None else min(first_token, idle, within)
         self._calls: dict[Watch, None] = {}  # the oldest first, so the one first that is to be looked at first
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, request: Request) -> Watch | None:
-        """A call begins, in the task that will wait for it. None where nothing can pass before its deadline."""
+    def watch(self, name: str, request: Request, *, speak_by: float | None = None) -> Watch | None:
+        """A call of `name` begins, in the task that will wait for it. `speak_by` is an instant of `loop.time()`. None
+        where nothing can pass before its deadline.
+        """
         loop = asyncio.get_running_loop()
         opened = loop.time()
         soonest = opened + self._soonest
-        if self.speak_by is not None and self.speak_by < soonest:
-            soonest = self.speak_by
+        if speak_by is not None and speak_by < soonest:
+            soonest = speak_by
         if soonest >= request.deadline:
             return None
-        watch = Watch(self, request, loop, opened=opened, soonest=soonest)
+        watch = Watch(self, name, request, loop, opened=opened, soonest=soonest, speak_by=speak_by)
+        if speak_by is not None:  # out of the order of the others
+            watch.look_at(soonest)
+            return watch
         self._calls[watch] = None
         if self._timer is None:
             self._timer = loop.call_at(soonest, self._look)
@@ -98,6 +90,7 @@ class Watch:
         "_limits",
         "_loop",
         "_missed",
+        "_name",
         "_on",
         "_opened",
         "_request",
@@ -109,14 +102,23 @@ class Watch:
     )  # fmt: skip
 
     def __init__(
-        self, limits: Limits, request: Request, loop: asyncio.AbstractEventLoop, *, opened: float, soonest: float
+        self,
+        limits: Limits,
+        name: str,
+        request: Request,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        opened: float,
+        soonest: float,
+        speak_by: float | None,
     ) -> None:
+        self._name = name
         self.soonest = soonest
         self._limits = limits
         self._request = request
         self._loop = loop
         self._opened = opened
-        self._speak_by = limits.speak_by
+        self._speak_by = speak_by
         self._silent_since: float | None = None
         self._on = True  # whether we wait for the provider now
         self._missed = False  # it should have been looked at while the caller was busy
@@ -185,18 +187,21 @@ class Watch:
             instants.append(self._speak_by)
         soonest = min(instants)
         if soonest < self._request.deadline:
-            self._timer = self._loop.call_at(soonest, self.look)
+            self.look_at(soonest)
+
+    def look_at(self, when: float) -> None:
+        self._timer = self._loop.call_at(when, self.look)
 
     def _passed(self, now: float) -> ProviderTimeout | None:
         """What is wrong at `now`, the provider's own fault first."""
         limits, silent_since = self._limits, self._silent_since
         if silent_since is None and now >= self._opened + limits.first_token:
-            return ProviderTimeout(f"{limits.name} said nothing for {limits.first_token:g} s")
+            return ProviderTimeout(f"{self._name} said nothing for {limits.first_token:g} s")
         if silent_since is not None and now >= silent_since + limits.idle:
-            return ProviderTimeout(f"{limits.name} fell silent for {limits.idle:g} s")
+            return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} s")
         if limits.within is not None and now >= self._opened + limits.within:
-            return OutOfTime(f"{limits.name} took longer than {limits.within:g} s")
+            return OutOfTime(f"{self._name} took longer than {limits.within:g} s")
         if self._speak_by is not None and now >= self._speak_by:
             what = "was not done" if self._request.whole else "had not spoken"
-            return OutOfTime(f"{limits.name} {what} in the time that was left for it")
+            return OutOfTime(f"{self._name} {what} in the time that was left for it")
         return None

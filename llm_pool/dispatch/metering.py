@@ -27,7 +27,6 @@ from llm_pool.core.types import (
     Usage,
     Warning,
 )
-from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
 from llm_pool.dispatch.verdict import verdict_of
 
@@ -67,13 +66,6 @@ class Metering:
         self.metrics = metrics
         self.asked = metrics.asked
         self.degraded = deployment.degraded
-        self.limits = Limits(
-            deployment.name,
-            first_token=deployment.first_token_timeout,
-            idle=deployment.idle_timeout,
-            within=deployment.timeout,
-            speak_by=asking.speak_by,
-        )
         self.now = now
 
     def open(self, request: Request, then: Ask) -> Answering:
@@ -97,7 +89,7 @@ class _Metered(Mapped):
         gate.asked[deployment.name] += 1
         self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now(), kind=gate.asking.kind)
         request.trace.attempts.append(self._attempt)
-        self._watch = gate.limits.watch(request)
+        self._watch = deployment.limits.watch(deployment.name, request, speak_by=gate.asking.speak_by)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(request)
             self._out = self._map(await self._inner.__aenter__())
@@ -148,9 +140,7 @@ class _Metered(Mapped):
             case Finished():
                 attempt.usage = event.usage
                 self._end(OK)  # now, so that who reads the last event reads a closed trace
-            case Warning():
-                self._request.trace.warnings.append(event)
-            case Started() | Phase():
+            case Started() | Phase() | Warning():
                 pass
             case _:
                 assert_never(event)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SLOW = 2.5  # times the median seconds per token
 TOKENS_BEFORE_SLOW = 64
+CLOSES_WITHIN = 0.05  # seconds; as long as a provider may take, for the winner's words wait for it
 PACES_BEFORE_SLOW = 20  # answers that were heard before
 
 
@@ -86,6 +87,7 @@ class Race:
         self._said = 0  # characters, by the first one
         self._slowest: float | None = None  # seconds for a token that it may take
         self._over = False  # one of them has won, or is alone
+        self._insisting: asyncio.TimerHandle | None = None
 
     @property
     def both_asked(self) -> bool:
@@ -113,8 +115,9 @@ class Race:
             self._learn_at_least()
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            for each in (timer, self._insisting):
+                if each is not None:
+                    each.cancel()
 
     async def left(self) -> None:
         """End what still runs of it."""
@@ -212,6 +215,7 @@ class Race:
         if self._spoke_at is None:
             self._learn(self._loop.time() - self._began)
         self._alarm.ring()
+        self._insisting = self._loop.call_later(CLOSES_WITHIN, self._alarm.ring)
 
     async def _of_second(self, *, instead_of: ProviderError | None = None) -> Reading:
         if self._beside is None:

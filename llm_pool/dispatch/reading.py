@@ -50,7 +50,6 @@ async def read(
     except BaseException as error:  # whatever ends it: what was entered is left, and told why
         await inner.__aexit__(type(error), error, error.__traceback__)
         raise
-    request.trace.warnings.extend(warnings)
     head[1:1] = warnings  # after `Started`
     if not request.whole:
         return Reading(head, events, inner)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.standing import Standing, Terms
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Deployment:
     """One model of one `[[providers]]` table.
 
     `model` is its public id `provider/model`, `upstream` the provider's own name for it, `tasks` are those it is asked
-    for without being named. `host` is where it runs: two on one host are slow together. Times are in seconds.
+    for without being named. `host` is where it runs: two on one host are slow together.
     """
 
     name: str
@@ -39,9 +40,7 @@ class Deployment:
     fallback: bool = False
     model_free: bool = False  # no language model answers there
     max_tokens: int | None = None
-    timeout: float | None = None
-    first_token_timeout: float = 30.0
-    idle_timeout: float = 20.0
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def degraded(self) -> str:

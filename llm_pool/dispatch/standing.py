@@ -124,8 +124,9 @@ class Standing:
     # --- One call ---------------------------------------------------------------------------------------------------
 
     def begin(self, task: str, *, tokens: int, panic: bool) -> Permit:
-        """A call begins, which may take so many tokens. Gives what its end has to show again. Raises what refuses it: the
-        plan may be as old as the wait for another one, or for a turn.
+        """A call begins, which may take so many tokens. Gives what its end has to show again.
+
+        Raises what refuses it: the plan may be as old as the wait for another one, or for a turn.
         """
         if not panic and (why := self.refusal(task)) is not None:
             raise why

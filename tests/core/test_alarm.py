@@ -76,7 +76,7 @@ async def test_a_wait_that_swallows_the_interruption_leaves_no_cancellation_behi
     assert (answer, cancelling()) == ("all the same", 0)
 
 
-async def test_rung_twice_in_one_wait_it_is_one_interruption() -> None:
+async def test_rung_twice_in_one_wait_it_leaves_no_cancellation_behind() -> None:
     alarm = ringing_at(3.0)
     asyncio.get_running_loop().call_at(3.0, alarm.ring)
     with pytest.raises(Rang), alarm:

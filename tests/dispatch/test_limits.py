@@ -39,9 +39,8 @@ def limited(
     whole: bool = False,
 ) -> Answering:
     """A call under limits, as it is metered."""
-    deployment = Deployment(
-        "a", "sim/m", "m", upstream, standing(), first_token_timeout=first_token, idle_timeout=idle, timeout=within
-    )
+    limits = Limits(first_token=first_token, idle=idle, within=within)
+    deployment = Deployment("a", "sim/m", "m", upstream, standing(), limits=limits)
     gate = Metering(deployment, Metrics(), now=now, asking=Asking(speak_by=speak_by))
     return gate.open(request(deadline=deadline, whole=whole), upstream)
 
@@ -283,15 +282,15 @@ async def test_a_cancellation_from_elsewhere_is_not_swallowed(
 
 async def test_what_cannot_pass_before_the_deadline_is_not_watched() -> None:
     asked = request(deadline=30.0)
-    for limits in (
-        Limits("a", first_token=30.0, idle=30.0, within=30.0, speak_by=30.0),
-        Limits("a", first_token=40.0, idle=50.0),
-    ):
-        assert limits.watch(asked) is None
-    for limit in ("first_token", "idle", "within", "speak_by"):
-        watch = Limits("a", **({"first_token": 99.0, "idle": 99.0} | only(limit, 29.9))).watch(asked)
+    assert Limits(first_token=30.0, idle=30.0, within=30.0).watch("a", asked, speak_by=30.0) is None
+    assert Limits(first_token=40.0, idle=50.0).watch("a", asked) is None
+    for limit in ("first_token", "idle", "within"):
+        watch = Limits(**({"first_token": 99.0, "idle": 99.0} | only(limit, 29.9))).watch("a", asked)
         assert watch is not None
         watch.leave()
+    watch = Limits(first_token=99.0, idle=99.0).watch("a", asked, speak_by=29.9)
+    assert watch is not None
+    watch.leave()
     assert timers() == 0
 
 
