@@ -78,26 +78,27 @@ class Limits:
 
 
 class Watch:
-    """Over one call: `waits` and `hears` by turns, `broken` where it raised, `leave` at its end.
+    """Over one call: `waits` for each event, `broken` where it raised, `leave` at its end.
 
-    It interrupts its own task, as `core.alarm.Alarm` does. `_silent_since` is None until the call has spoken.
+    `on` while we wait for the provider; it is off while the caller is given an event, and `pauses` tells of one that is
+    no word. It interrupts its own task, as `core.alarm.Alarm` does. `_silent_since` is None until the call has spoken.
     """
 
     __slots__ = (
         "_broken",
         "_cancelling",
-        "_heard_at",
         "_limits",
         "_loop",
         "_missed",
         "_name",
-        "_on",
         "_opened",
+        "_paused_at",
         "_request",
         "_silent_since",
         "_speak_by",
         "_task",
         "_timer",
+        "on",
         "soonest",
     )  # fmt: skip
 
@@ -120,17 +121,16 @@ class Watch:
         self._opened = opened
         self._speak_by = speak_by
         self._silent_since: float | None = None
-        self._on = True  # whether we wait for the provider now
+        self.on = True  # whether we wait for the provider now
         self._missed = False  # it should have been looked at while the caller was busy
         self._broken: ProviderTimeout | None = None
         self._task = asyncio.current_task(loop)
         self._cancelling = self._task.cancelling() if self._task else 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def hears(self) -> None:
-        """Something came, and the caller is given it."""
-        self._on = False
-        self._heard_at = self._loop.time()
+    def pauses(self) -> None:
+        """What came is no word: the silence goes on, but not while the caller is given it."""
+        self._paused_at = self._loop.time()
 
     def waits(self, after: Event | None) -> None:
         """The caller wants more than `after`; None: the first event."""
@@ -139,15 +139,15 @@ class Watch:
             if self._speak_by is not None and (not self._request.whole or isinstance(after, Finished)):
                 self._speak_by = None
         elif self._silent_since is not None:  # the silence goes on, but for the time that the caller took
-            self._silent_since += self._loop.time() - self._heard_at
+            self._silent_since += self._loop.time() - self._paused_at
         if self._missed:
             self._missed = False
             self._arm()
-        self._on = True
+        self.on = True
 
     def broken(self, error: BaseException) -> ProviderTimeout | None:
         """What is wrong, where `error` is our own cancellation; where another one came as well, that is obeyed."""
-        self._on = False
+        self.on = False
         broken, self._broken = self._broken, None
         if broken is None or self._task is None:
             return None
@@ -155,7 +155,7 @@ class Watch:
         return broken if ours and isinstance(error, asyncio.CancelledError) else None
 
     def leave(self) -> None:
-        self._on = False
+        self.on = False
         self._limits.left(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -164,7 +164,7 @@ class Watch:
     def look(self) -> None:
         """Whether a limit has passed. While nobody waits nothing is late, and the next wait looks again."""
         self._timer = None
-        if not self._on:
+        if not self.on:
             self._missed = True
             return
         self._broken = self._passed(self._loop.time() + TICK)

@@ -102,7 +102,7 @@ class _Metered(Mapped):
                 raise self._error from None
             raise
         if self._watch is not None:
-            self._watch.hears()
+            self._watch.on = False
         return self._out
 
     async def _map(self, events: Events) -> Events:
@@ -112,7 +112,7 @@ class _Metered(Mapped):
                 watch.waits(None)
             async for event in events:
                 if watch is not None:
-                    watch.hears()
+                    watch.on = False
                 if isinstance(event, Started):
                     yield Started(deployment.model, deployment.name)
                 else:
@@ -141,7 +141,8 @@ class _Metered(Mapped):
                 attempt.usage = event.usage
                 self._end(OK)  # now, so that who reads the last event reads a closed trace
             case Started() | Phase() | Warning():
-                pass
+                if self._watch is not None:
+                    self._watch.pauses()
             case _:
                 assert_never(event)
 
@@ -174,23 +175,19 @@ class _Metered(Mapped):
         elif isinstance(error, InvalidOutput):
             attempt.outcome, attempt.why = error.reason, error.message
         gate.asked[attempt.deployment] -= 1
-        self._tell(own, late=late)
+        verdict = self._verdict(late=late)
+        gate.standing.end(self._permit, attempt, verdict, own, tokens=self._tokens, said=self._said)
         gate.metrics.attempt_ended(attempt)
 
-    def _tell(self, own: BaseException | None, *, late: bool) -> None:
-        attempt, standing = self._attempt, self._gate.standing
-        verdict: Verdict = "success"
-        if attempt.outcome != OK:
-            left = asyncio.CancelledError() if own is None else own  # nothing of its own ended it
-            silent_for = (
-                None if attempt.first_token is not None or attempt.ended is None else attempt.ended - attempt.started
-            )
-            verdict = (
-                "neutral"
-                if attempt.outcome == OUTRUN
-                else verdict_of(left, late=late, silent_for=silent_for, usual=standing.words.median)
-            )
-        standing.end(self._permit, attempt, verdict, own, tokens=self._tokens, said=self._said)
+    def _verdict(self, *, late: bool) -> Verdict:
+        attempt = self._attempt
+        if attempt.outcome == OK:
+            return "success"
+        if attempt.outcome == OUTRUN or attempt.ended is None:
+            return "neutral"
+        ended_by = self._error or asyncio.CancelledError()  # where nothing of its own ended it, somebody has left
+        silent_for = None if attempt.first_token is not None else attempt.ended - attempt.started
+        return verdict_of(ended_by, late=late, silent_for=silent_for, usual=self._gate.standing.words.median)
 
     def _end(self, outcome: str) -> None:
         self._attempt.ended = self._gate.now()

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English; only where a provider has not counted
 IN_METRICS: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
 SOONEST = 0.1  # seconds; when somebody who was refused may come back at the soonest
-FEWEST_TOKENS = 16  # of an answer whose pace is worth remembering
+FEWEST_SAID = 64  # characters of an answer whose pace is worth remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,10 @@ class Standing:
 
         Raises what refuses it: the plan may be as old as the wait for another one, or for a turn.
         """
-        if not panic and (why := self.refusal(task)) is not None:
-            raise why
         breaker = self.breaker(task)
+        in_doubt = not breaker.closed or self.cooldown.active or self.quota is not None
+        if in_doubt and not panic and (why := self.refusal(task)) is not None:
+            raise why
         permit = breaker.begin(panic=panic)
         assert permit is not None  # noqa: S101 - it admits the call, or is not asked
         if self.cooldown.active:
@@ -162,7 +163,8 @@ class Standing:
                 self.cooldown.succeeded(begun=attempt.started)
             if self.slots is not None:
                 self.slots.served()
-            self._remember_pace(attempt, said)
+            if said >= FEWEST_SAID:
+                self._remember_pace(attempt, said)
         elif isinstance(error, ProviderError):
             self._blame(error, attempt)
 
@@ -185,9 +187,8 @@ class Standing:
             self.load.silent((attempt.ended or attempt.started) - attempt.started)
 
     def _remember_pace(self, attempt: Attempt, said: int) -> None:
-        tokens = said // CHARACTERS_PER_TOKEN
-        if tokens >= FEWEST_TOKENS and attempt.first_token is not None and attempt.ended is not None:
-            self.pace.add((attempt.ended - attempt.first_token) / tokens)
+        if attempt.first_token is not None and attempt.ended is not None:
+            self.pace.add((attempt.ended - attempt.first_token) * CHARACTERS_PER_TOKEN / said)
 
     # --- Configuration and operators --------------------------------------------------------------------------------
 
