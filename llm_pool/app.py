@@ -80,7 +80,7 @@ class Alive(AbstractAsyncContextManager["Alive"]):
             self._tasks = await stack.enter_async_context(Tasks())
             self._learned = Learned(metrics=self._metrics, now=self._now, random=self._random)
             self._health = await stack.enter_async_context(
-                HealthWatch(self._metrics, now=self._now, recovered=self._learned.recovered)
+                HealthWatch(self._metrics, now=self._now, looked=self._learned.looked)
             )
             self._tasks.start(watch_lag(self._metrics.loop_lag, now=self._now), name="watching the loop's lag")
             self._using, built, snapshot = await self._begun(self._first)

@@ -95,6 +95,10 @@ class Pool:
         async with self.open(request) as events:
             return await collect(events)
 
+    def usable(self, name: str) -> bool:
+        """Whether this `[[providers]]` table can be asked, or will be without anybody's doing."""
+        return self.health.of(name).state != "unhealthy" and not self.learned.out(name)
+
     def unserved(self, *, fallbacks: bool) -> list[str]:
         """Tasks that nobody usable serves; `fallbacks` says whether the fallback tier counts.
 
@@ -103,9 +107,7 @@ class Pool:
         usable = {
             table.name
             for table in self.settings.providers
-            if "*" not in table.served
-            and self.health.of(table.name).state != "unhealthy"
-            and (fallbacks or not table.fallback)
+            if "*" not in table.served and self.usable(table.name) and (fallbacks or not table.fallback)
         }
         return [task.name for task in self.catalog.tasks.values() if usable.isdisjoint(task.providers)]
 

@@ -91,6 +91,7 @@ class _Deployment:
     slots: int
     weight: float = 1.0
     priority: int = 0
+    loading: bool = False
     asked: int = 0
     busy: int = 0
     line: deque[_Call] = field(default_factory=deque)

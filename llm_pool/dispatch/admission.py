@@ -46,9 +46,6 @@ class Turns(Admission):
         self._name = name
         self._by = by
 
-    def open(self, request: Request, then: Ask) -> Answering:
-        return _Admitted(self, request, then)
-
     async def turn(self, deadline: float) -> None:
         try:
             await self.slots.wait(deadline=deadline if self._by is None else min(deadline, self._by))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from llm_pool.telemetry.metrics import Metrics
 
 FALLBACK_RESERVE = 0.1  # seconds before the deadline
+MOST_BEFORE_OTHERS = 2.0  # seconds that a retry is waited for while somebody else is left, if only the fallback
 SMALL_BITS = 10  # prompts of up to about a thousand characters are alike
 
 
@@ -121,7 +122,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
                 return reading
         if tried.outrun and (reading := await self._ask(tried.outrun.pop())) is not None:
             return reading  # it was hung up on because another one spoke, which then broke
-        if tried.failures and (reading := await self._retried()) is not None:
+        if tried.failures and (reading := await self._retried(plan)) is not None:
             return reading
         for deployment in (*plan.fallbacks, *plan.unhealthy):
             if (reading := await self._ask(deployment)) is not None:
@@ -197,14 +198,16 @@ class _Dependable(AbstractAsyncContextManager[Events]):
 
     # --- Retry ------------------------------------------------------------------------------------------------------
 
-    async def _retried(self) -> Reading | None:
+    async def _retried(self, plan: Plan) -> Reading | None:
         attempts, loop = self._attempts, asyncio.get_running_loop()
+        patience = MOST_BEFORE_OTHERS if plan.fallbacks or plan.unhealthy else math.inf
         for tries in range(1, attempts.max_retries + 1):
             soonest = self._soonest(tries)
             if soonest is None:
                 return None
             wait, deployment = soonest
-            if loop.time() + wait >= (self._reserve or self._request.deadline) or not attempts.retries.take():
+            in_time = wait <= patience and loop.time() + wait < (self._reserve or self._request.deadline)
+            if not in_time or not attempts.retries.take():
                 return None
             await asyncio.sleep(wait)
             if deployment.standing.refusal(self._request.task) is not None:  # something has happened meanwhile

@@ -104,6 +104,11 @@ class Candidate(Protocol):
         ...
 
     @property
+    def loading(self) -> bool:
+        """Whether it has to be loaded into memory first."""
+        ...
+
+    @property
     def priority(self) -> int:
         """The lowest is asked first, where priorities count."""
         ...
@@ -151,7 +156,8 @@ class ByLatency:
         if len(candidates) < 2:  # noqa: PLR2004 - no choice
             return list(candidates)
         ordered = _by_latency(candidates, self._now(), self._draw)
-        _explore(ordered, len(ordered), self._draw)
+        # To try one that is not in memory would cost its load, and may push another one out.
+        _explore(ordered, sum(not each.loading for each in ordered) or 1, self._draw)
         return ordered
 
 
@@ -205,7 +211,7 @@ class ByPriority:
         ordered = _by_latency(candidates, self._now(), self._draw)
         ordered.sort(key=_priority)
         lowest = ordered[0].priority
-        _explore(ordered, sum(each.priority == lowest for each in ordered), self._draw)
+        _explore(ordered, sum(each.priority == lowest and not each.loading for each in ordered) or 1, self._draw)
         return ordered
 
 
@@ -238,13 +244,13 @@ class RoundRobin:
 
 
 def _by_latency(candidates: Sequence[C], now: float, draw: Callable[[], float]) -> list[C]:
-    ranked: list[tuple[float, float, int, C]] = []
+    ranked: list[tuple[bool, float, float, int, C]] = []
     for at, each in enumerate(candidates):
         load, weight = each.load, each.weight
         cost = load.latency_at(now) * (load.outstanding + 1) / weight
-        ranked.append((cost, _chance(draw(), weight), at, each))
+        ranked.append((each.loading, cost, _chance(draw(), weight), at, each))
     ranked.sort()
-    return [each for _, _, _, each in ranked]
+    return [each for *_, each in ranked]
 
 
 def _explore(ordered: list[C], among: int, draw: Callable[[], float]) -> None:

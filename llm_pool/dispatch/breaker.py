@@ -184,6 +184,11 @@ class Breaker:
         self._length = 0.0
         self._tell("closed")
 
+    def hasten(self) -> None:
+        """Somebody saw it well again: whoever asks next may try, unless it is held open."""
+        if not self.closed and not self.held:
+            self._until = min(self._until, self._now())
+
     def reset(self) -> None:
         """By hand: as if it had never been asked, which is what closing comes to."""
         self.close()

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from llm_pool.core.clock import Clock
 
 FIRST = 5.0  # seconds that one must have been well before its second recovery is believed; doubled each time
-MOST = 300.0  # seconds, at most
+MOST = 60.0  # seconds, at most
 LASTS = 300.0  # seconds after which a recovery has lasted: when it falls ill again then, all before it is forgotten
 
 

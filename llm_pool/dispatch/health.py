@@ -50,13 +50,13 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
         *,
         every: float = EVERY,
         now: clock.Clock = clock.now,
-        recovered: Callable[[str], None] = lambda _: None,
+        looked: Callable[[str, Health, bool], None] = lambda *_: None,
     ) -> None:
-        """`recovered` is told the name of one that is unhealthy no more, or has a model that it did not have."""
+        """`looked` is told of every look at one, and whether it is unhealthy no more, or has a model it had not."""
         self._metrics = metrics
         self._every = every
         self._now = now
-        self._recovered = recovered
+        self._looked = looked
         self._followed: dict[str, _Followed] = {}
 
     def of(self, name: str) -> Health:
@@ -126,8 +126,8 @@ class HealthWatch(AbstractAsyncContextManager["HealthWatch"]):
                 health.state,
                 extra=fields(deployment=name, before=before.state, why=health.why),
             )
-        if health.state != "unhealthy" and (before.state == "unhealthy" or before.absent - health.absent):
-            self._recovered(name)
+        better = health.state != "unhealthy" and (before.state == "unhealthy" or bool(before.absent - health.absent))
+        self._looked(name, health, better)
 
 
 def _believed(health: Health, flapping: Flapping) -> Health:
@@ -138,8 +138,8 @@ def _believed(health: Health, flapping: Flapping) -> Health:
         return health
     times = "once" if flapping.falls == 1 else f"{flapping.falls} times in a row"
     relapses = f"it fell ill again {times} within {LASTS / 60:.0f} minutes"
-    why = f"well again, which is believed after {flapping.watched:.0f} s: {relapses}"
-    return replace(health, state="unhealthy", why=why)
+    why = f"well again, which is relied upon after {flapping.watched:.0f} s: {relapses}"
+    return replace(health, state="degraded", why=why, doubted=True)
 
 
 async def _ended(some: Iterable[_Followed]) -> None:

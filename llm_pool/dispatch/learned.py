@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from llm_pool.core.clock import Clock
-    from llm_pool.core.ports.provider import Provider
+    from llm_pool.core.ports.provider import Health, Provider
     from llm_pool.dispatch.router import Deployment
     from llm_pool.dispatch.standing import Terms
     from llm_pool.telemetry.metrics import Metrics
@@ -38,6 +38,7 @@ class Learned:
         self.retries = Budget(RETRY_SHARE)
         self.room = Slots(limit_of(Qos().max_concurrent_requests), now=now)  # for requests of the whole pool
         metrics.waiting.set_function(lambda: self.room.waiting)
+        metrics.before_scrapes(self._show)
 
     def standing(self, name: str, model: str, provider: Provider, terms: Terms) -> Standing:
         """The standing of one model of one table: the one that is there, or a new one where the provider is new."""
@@ -62,7 +63,17 @@ class Learned:
         """The standings of one table's models."""
         return [standing for _, standing in self._standings.values() if standing.name == name]
 
-    def recovered(self, name: str) -> None:
-        """Its health check saw this table well again."""
+    def looked(self, name: str, health: Health, better: bool) -> None:
+        """The health check of this table has looked at it."""
         for standing in self.of(name):
-            standing.cooldown.recovered()
+            standing.looked(health, better=better)
+
+    def out(self, name: str) -> bool:
+        """Whether none of this table's models can be asked before somebody does something."""
+        standings = self.of(name)
+        return bool(standings) and all(standing.out for standing in standings)
+
+    def _show(self) -> None:
+        for _, standing in list(self._standings.values()):
+            rests = standing.cooldown.refusal() is not None
+            self._metrics.resting(standing.name, standing.model).set(rests)

@@ -17,6 +17,7 @@ its own for the next look.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import OutOfTime, ProviderTimeout
@@ -41,9 +42,12 @@ class Limits:
         self._calls: dict[Watch, None] = {}  # the oldest first, so the one first that is to be looked at first
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, name: str, request: Request, *, speak_by: float | None = None) -> Watch | None:
-        """A call of `name` begins, in the task that will wait for it. `speak_by` is an instant of `loop.time()`. None
-        where nothing can pass before its deadline.
+    def watch(
+        self, name: str, request: Request, *, speak_by: float | None = None, loading: bool = False
+    ) -> Watch | None:
+        """A call of `name` begins, in the task that will wait for it. None where nothing can pass before its deadline.
+
+        `speak_by` is an instant of `loop.time()`. One that is `loading` its model may take its time to the first word.
         """
         loop = asyncio.get_running_loop()
         opened = loop.time()
@@ -53,6 +57,8 @@ class Limits:
         if soonest >= request.deadline:
             return None
         watch = Watch(self, name, request, loop, opened=opened, soonest=soonest, speak_by=speak_by)
+        if loading:
+            watch.first_token_by = math.inf
         if speak_by is not None:  # out of the order of the others
             watch.look_at(soonest)
             return watch
@@ -98,6 +104,7 @@ class Watch:
         "_speak_by",
         "_task",
         "_timer",
+        "first_token_by",
         "on",
         "soonest",
     )  # fmt: skip
@@ -119,6 +126,7 @@ class Watch:
         self._request = request
         self._loop = loop
         self._opened = opened
+        self.first_token_by = opened + limits.first_token
         self._speak_by = speak_by
         self._silent_since: float | None = None
         self.on = True  # whether we wait for the provider now
@@ -180,7 +188,7 @@ class Watch:
         silent_since = self._silent_since
         instants = [(self._loop.time() if silent_since is None else silent_since) + self._limits.idle]
         if silent_since is None:
-            instants.append(self._opened + self._limits.first_token)
+            instants.append(self.first_token_by)
         if self._limits.within is not None:
             instants.append(self._opened + self._limits.within)
         if self._speak_by is not None:
@@ -195,7 +203,7 @@ class Watch:
     def _passed(self, now: float) -> ProviderTimeout | None:
         """What is wrong at `now`, the provider's own fault first."""
         limits, silent_since = self._limits, self._silent_since
-        if silent_since is None and now >= self._opened + limits.first_token:
+        if silent_since is None and now >= self.first_token_by:
             return ProviderTimeout(f"{self._name} said nothing for {limits.first_token:g} s")
         if silent_since is not None and now >= silent_since + limits.idle:
             return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} s")

@@ -6,6 +6,7 @@ instead of two saves every call 5 us.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
@@ -89,7 +90,9 @@ class _Metered(Mapped):
         gate.asked[deployment.name] += 1
         self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now(), kind=gate.asking.kind)
         request.trace.attempts.append(self._attempt)
-        self._watch = deployment.limits.watch(deployment.name, request, speak_by=gate.asking.speak_by)
+        self._watch = deployment.limits.watch(
+            deployment.name, request, speak_by=gate.asking.speak_by, loading=standing.loading
+        )
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(request)
             self._out = self._map(await self._inner.__aenter__())
@@ -187,7 +190,9 @@ class _Metered(Mapped):
             return "neutral"
         ended_by = self._error or asyncio.CancelledError()  # where nothing of its own ended it, somebody has left
         silent_for = None if attempt.first_token is not None else attempt.ended - attempt.started
-        return verdict_of(ended_by, late=late, silent_for=silent_for, usual=self._gate.standing.words.median)
+        standing = self._gate.standing
+        usual = math.inf if standing.loading else standing.words.median  # to load a model takes as long as it takes
+        return verdict_of(ended_by, late=late, silent_for=silent_for, usual=usual)
 
     def _end(self, outcome: str) -> None:
         self._attempt.ended = self._gate.now()

@@ -182,12 +182,8 @@ class Race:
         second, standing = self._second, self._second.standing
         usual = standing.words.median or 0.0
         in_time = self._request.deadline - self._loop.time() > usual
-        if (
-            in_time
-            and not standing.full
-            and standing.refusal(self._request.task) is None
-            and self._rules.hedging.take()
-        ):
+        quick = in_time and not standing.full and not standing.loading
+        if quick and standing.refusal(self._request.task) is None and self._rules.hedging.take():
             self._rules.metrics.hedges(second.name, "sent").inc()
             self._tried.asked.add(second)
             self._beside = Beside(

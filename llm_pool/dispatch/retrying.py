@@ -12,7 +12,6 @@ from llm_pool.core.errors import (
     ProviderGarbled,
     ProviderLimited,
     ProviderOverloaded,
-    ProviderTimeout,
     ProviderUnreachable,
     StreamBroken,
 )
@@ -20,11 +19,11 @@ from llm_pool.core.errors import (
 if TYPE_CHECKING:
     import random
 
-# These very kinds and none below them: time that ran out (`OutOfTime`), a refusal or a wrong key would only come again,
-# and a new kind of error is asked about again only when somebody has thought about it. The plain one is a 5xx.
+# These very kinds and none below them: a refusal or a wrong key would only come again, and a new kind of error is asked
+# about again only when somebody has thought about it. The plain one is a 5xx. No timeout: whoever was silent for half a
+# minute is not helped by the same question, and one that was loading its model begins again from the start.
 PASSING = frozenset({
-    ProviderError, ProviderGarbled, ProviderLimited, ProviderOverloaded, ProviderTimeout, ProviderUnreachable,
-    StreamBroken,
+    ProviderError, ProviderGarbled, ProviderLimited, ProviderOverloaded, ProviderUnreachable, StreamBroken,
 })  # fmt: skip
 
 FIRST = 0.1  # seconds, doubled with every try

@@ -51,6 +51,10 @@ class Deployment:
     def load(self) -> Load:
         return self.standing.load
 
+    @property
+    def loading(self) -> bool:
+        return self.standing.loading
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -124,22 +128,22 @@ class Router:
         fallbacks: list[Deployment] = []
         unhealthy: list[Deployment] = []
         refused: list[tuple[Deployment, ProviderError]] = []
+        doubted: list[Deployment] = []
         for deployment in deployments:
+            health = self._health(deployment.name)
             if (why := deployment.standing.refusal(task)) is not None:
                 refused.append((deployment, why))
             elif deployment.fallback:
                 fallbacks.append(deployment)
-            elif len(deployments) > 1 and self._down(deployment):
+            elif len(deployments) > 1 and (health.state == "unhealthy" or deployment.upstream in health.absent):
                 unhealthy.append(deployment)
+            elif health.doubted:
+                doubted.append(deployment)
             else:
                 (full if deployment.standing.full else free).append(deployment)
-        ready = [each for tier in (free, full) for each in (tier if len(tier) < 2 else self._balance.order(tier))]  # noqa: PLR2004
+        ready = [each for tier in (free, full, doubted) if tier for each in self._balance.order(tier)]
         desperate = None if ready or unhealthy else _tried_soonest([each for each, _ in refused], task)
         return Plan(ready, fallbacks, unhealthy, refused, desperate)
-
-    def _down(self, deployment: Deployment) -> bool:
-        health = self._health(deployment.name)
-        return health.state == "unhealthy" or deployment.upstream in health.absent
 
 
 def _tried_soonest(refused: Sequence[Deployment], task: str) -> Deployment | None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from llm_pool.core.clock import Clock
+    from llm_pool.core.ports.provider import Health
     from llm_pool.core.trace import Attempt
     from llm_pool.dispatch.breaker import State, Verdict
     from llm_pool.telemetry.metrics import Metrics
@@ -65,7 +66,7 @@ class Standing:
 
     __slots__ = (
         "_any_model", "_era", "_metrics", "_now", "_random", "_taken_out", "_terms", "breakers", "cooldown", "load",
-        "model", "name", "pace", "quota", "slots", "words",
+        "loading", "model", "name", "pace", "quota", "slots", "words",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,7 @@ class Standing:
         self._terms = terms or Terms()
         self._any_model = model.endswith("/*")
         self._taken_out = False  # by an operator
+        self.loading = False  # into memory, as its health check says
         self._era = 0  # of breakers
         self.breakers: dict[str, Breaker] = {}  # by task, "" for all of them
         self.cooldown = Cooldown(name, now=now, random=random)
@@ -91,19 +93,24 @@ class Standing:
 
     # --- Asking -----------------------------------------------------------------------------------------------------
 
-    def refusal(self, task: str) -> ProviderError | None:
-        """Why it must not be asked now; None where it may."""
+    def refusal(self, task: str, *, tokens: int = 0) -> ProviderError | None:
+        """Why it must not be asked now, for so many tokens; None where it may."""
         if self.cooldown.active and (why := self.cooldown.refusal()) is not None:
             return why
         breaker = self.breaker(task)
         if not breaker.admits():
-            if breaker.held:
-                return ProviderUnavailable(f"an operator has taken {self.name} out")
             soon = max(breaker.opens_in(), SOONEST)
+            if breaker.held:
+                return ProviderUnavailable(f"an operator has taken {self.name} out", retry_after=soon)
             return ProviderUnavailable(f"{self.name} has failed too often lately", retry_after=soon)
-        if self.quota is not None and (wait := self.quota.refusal_in()) > 0:
+        if self.quota is not None and (wait := self.quota.refusal_in(tokens)) > 0:
             return ProviderUnavailable(f"the quota of {self.name} is spent", retry_after=wait)
         return None
+
+    @property
+    def out(self) -> bool:
+        """Whether somebody has to do something before it can be asked again."""
+        return self._taken_out or isinstance(self.cooldown.refusal(), ProviderMisconfigured)
 
     @property
     def full(self) -> bool:
@@ -119,6 +126,8 @@ class Standing:
             )
             if self._taken_out:
                 breaker.open()
+            else:
+                self._metrics.breaker_state(self.name, self.model, key).set(0)
         return breaker
 
     # --- One call ---------------------------------------------------------------------------------------------------
@@ -130,7 +139,7 @@ class Standing:
         """
         breaker = self.breaker(task)
         in_doubt = not breaker.closed or self.cooldown.active or self.quota is not None
-        if in_doubt and not panic and (why := self.refusal(task)) is not None:
+        if in_doubt and not panic and (why := self.refusal(task, tokens=tokens)) is not None:
             raise why
         permit = breaker.begin(panic=panic)
         assert permit is not None  # noqa: S101 - it admits the call, or is not asked
@@ -221,13 +230,22 @@ class Standing:
         self.breakers.clear()
         self._era += 1
 
+    def looked(self, health: Health, *, better: bool) -> None:
+        """Its health check has looked at it, and found it better than before or not."""
+        self.loading = health.loads(self.model.partition("/")[2])
+        if better:
+            self.cooldown.recovered()
+            for breaker in self.breakers.values():
+                breaker.hasten()
+
     def snapshot(self) -> dict[str, object]:
         """For a report. Times are in milliseconds, None where nothing is known."""
-        slots, refusal = self.slots, self.cooldown.refusal()
+        slots, quota, refusal = self.slots, self.quota, self.cooldown.refusal()
+        spent = quota is not None and quota.refusal_in() > 0
         return {
             "model": self.model,
             "breakers": [{"task": task, **breaker.snapshot()} for task, breaker in sorted(self.breakers.items())],
-            "resting": "" if refusal is None else refusal.message,
+            "resting": refusal.message if refusal else f"the quota of {self.name} is spent" if spent else "",
             "outstanding": self.load.outstanding,
             "first_token_ms": _milliseconds(self.words.median),
             "per_token_ms": _milliseconds(self.pace.median),
@@ -236,9 +254,13 @@ class Standing:
         }
 
     def operate(self, action: Action) -> None:
-        """An operator opens, closes or resets its breakers, those of all tasks."""
+        """An operator opens, closes or resets its breakers, those of all tasks. To reset ends any pause, too, be it one
+        that it asked for or one that it has because it is misconfigured.
+        """
         self._taken_out = action == "open"
-        for breaker in self.breakers.values() or [self.breaker("")]:
+        if action == "reset":
+            self.cooldown = Cooldown(self.name, now=self._now, random=self._random)
+        for breaker in self.breakers.values() if self._terms.per_task else [self.breaker("")]:
             match action:
                 case "open":
                     breaker.open()
@@ -252,6 +274,7 @@ class Standing:
     def forget(self) -> None:
         """It is no more."""
         self._forget_breakers()
+        self._metrics.resting.forget(self.name, self.model)
 
     def _changed(self, task: str) -> Callable[[State, State], None]:
         era = self._era

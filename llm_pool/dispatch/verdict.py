@@ -18,7 +18,7 @@ from llm_pool.core.errors import (
 if TYPE_CHECKING:
     from llm_pool.dispatch.breaker import Verdict
 
-UNUSUAL = 5.0  # seconds of silence that are held against a deployment of which nothing is known yet
+UNUSUAL = 20.0  # seconds of silence that are held against a deployment of which nothing is known yet
 
 # The caller's mistake, a matter of quality, a quota, or our own configuration: none tells whether it works.
 _NOT_ITS_FAULT = (ProviderLimited, ProviderMisconfigured, ProviderRefused, InvalidOutput, ProviderUnavailable)

@@ -97,7 +97,9 @@ def _told(request: Request) -> dict[str, object]:
     trace = request.trace
     winner = trace.winner()
     usage = trace.usage()
-    failed = [f"{attempt.deployment} {attempt.outcome}" for attempt in trace.attempts if attempt.outcome != OK]
+    failed = [
+        f"{attempt.deployment} {attempt.outcome}" for attempt in trace.attempts if attempt.outcome not in {OK, OUTRUN}
+    ]
     return {
         "tenant": request.caller.tenant,
         "project": request.caller.project,

@@ -25,6 +25,6 @@ def not_ready(pool: Pool, lifecycle: Lifecycle) -> str:
         return "draining"
     if not lifecycle.started:
         return "starting"
-    if all(health.state == "unhealthy" for health in pool.health.all().values()):
+    if not any(pool.usable(name) for name in pool.health.all()):
         return "no usable provider"
     return ""

@@ -162,6 +162,14 @@ class Metrics:
             )
         )
         self.waiting = Gauge("llm_pool_waiting_requests", "Requests that wait for their turn", registry=registry)
+        self.resting = Labelled(
+            Gauge(
+                "llm_pool_provider_resting",
+                "1 where a deployment is left alone: it wants a pause (429), or is misconfigured",
+                ["deployment", "model"],
+                registry=registry,
+            )
+        )
         self.breaker_state = Labelled(
             Gauge(
                 "llm_pool_breaker_state",
@@ -196,6 +204,10 @@ class Metrics:
         self.build = Labelled(
             Gauge("llm_pool_build_info", "Always 1", ["version", "config_version"], registry=registry)
         )
+
+    def before_scrapes(self, do: Callable[[], None]) -> None:
+        """Have this done, in another thread, before every look at the metrics."""
+        self.registry.register(_Before(do))
 
     def request_ended(self, ended: Ended) -> None:
         self._requests.append(ended)

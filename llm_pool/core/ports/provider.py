@@ -18,12 +18,19 @@ State = Literal["healthy", "degraded", "unhealthy", "checking", "loading"]
 class Health:
     """How a provider is. `loading` and `degraded` ones are asked, `unhealthy` ones only when nobody else is left.
 
-    `absent` names those of its models, in its own words, that it does not have: they count as unhealthy.
+    `absent` names those of its models, in its own words, that it does not have: they count as unhealthy. `cold` are
+    those of a `loading` one that are not in memory yet, none: all. `doubted`: it is well, but has fallen ill too often.
     """
 
     state: State
     why: str = ""
     absent: frozenset[str] = frozenset()
+    cold: frozenset[str] = frozenset()
+    doubted: bool = False
+
+    def loads(self, model: str) -> bool:
+        """Whether this model of it is not in memory yet."""
+        return self.state == "loading" and (not self.cold or model in self.cold)
 
 
 class Provider(Protocol):

@@ -32,6 +32,7 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
     born = time.monotonic()
 
     async def handle(_: web.Request) -> web.Response:
+        room = pool.learned.room
         providers = {
             table.name: {
                 "state": pool.health.of(table.name).state,
@@ -49,6 +50,7 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
         return json({
             **summary(pool),
             "providers": providers,
+            "requests": {"under_way": room.used, "waiting": room.waiting, "limit": room.limit},
             "tasks_without_provider": pool.unserved(fallbacks=True),
             "tasks_on_fallback": pool.unserved(fallbacks=False),
             "draining": lifecycle.draining,

@@ -293,10 +293,17 @@ class ProviderHealth(_Shape):
     deployments: list[DeploymentState] = Field(description="each of its models")
 
 
+class Room(_Shape):
+    under_way: _Count
+    waiting: _Count = Field(description="for their turn")
+    limit: _Count = Field(description="how many may be under way")
+
+
 class HealthDetailed(_Summary):
     """How the pool is, and why."""
 
     providers: dict[str, ProviderHealth]
+    requests: Room
     tasks_without_provider: list[str]
     tasks_on_fallback: list[str]
     draining: bool

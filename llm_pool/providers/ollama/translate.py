@@ -254,10 +254,11 @@ def state(
         why = "; ".join(f'model "{model}" is not installed: run "ollama pull {model}"' for model in missing)
         return Health("unhealthy" if len(missing) == len(models) else "degraded", why, frozenset(missing))
     if loading is not None:
-        return Health("loading", f'model "{loading}" is being loaded')
+        return Health("loading", f'model "{loading}" is being loaded', cold=frozenset({loading}))
     cold = [] if loaded is None else _absent(models, loaded)
     if cold:
-        return Health("loading", "not in memory yet, the next answer loads it: " + ", ".join(cold))
+        why = "not in memory yet, the next answer loads it: " + ", ".join(cold)
+        return Health("loading", why, cold=frozenset(cold))
     return Health("healthy")
 
 
