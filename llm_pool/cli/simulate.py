@@ -61,6 +61,8 @@ def simulate(
     # What a server would log is told by the figures.
     logging.getLogger("llm_pool").addHandler(logging.NullHandler())
     try:
+        if plot_file is not None and plot_file.suffix.lower() != ".svg":
+            raise StartRefused(f"--plot draws SVG: name a file that ends in .svg, not {shown(plot_file.name)}")
         environ = merged(env_file)
         configurations = _named([load(path, environ) for path in (config, *([compare] if compare else []))])
         world, what = _world(asked, configurations, screen)

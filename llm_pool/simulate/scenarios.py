@@ -42,7 +42,7 @@ PROMPT, PROMPT_SIGMA = 800, 1.0  # characters
 TOKENS, TOKENS_SIGMA, MOST_TOKENS = 150, 0.7, 1_000
 FAIL_RATE = 0.003
 FAILS_AFTER = 0.1  # seconds
-WAITING = 4  # calls that wait for each one that is answered, where a deployment bears no more
+LINE = 512  # calls that wait where a deployment bears no more, as in Ollama (OLLAMA_MAX_QUEUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Synthetic:
             answer = TOKENS * math.exp(TOKENS_SIGMA**2 / 2) * PER_TOKEN * math.exp(PER_TOKEN_SIGMA**2 / 2)
             lasts = FIRST_TOKEN * math.exp(self._scenario.sigma**2 / 2) + answer  # means of log-normal distributions
             slots = max(1, round(each / self._scenario.load * lasts))
-            return Bounds(slots=slots, line=slots * WAITING)
+            return Bounds(slots=slots, line=LINE)
         if self._scenario.quota is not None and self._is_first(deployment):
             return Bounds(quota=max(1, round(each * self._scenario.quota * QUOTA_WINDOW)))
         return NO_BOUNDS

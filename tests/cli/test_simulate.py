@@ -107,7 +107,8 @@ def test_equal_seeds_give_equal_figures(two: str, capsys: pytest.CaptureFixture[
 def test_it_is_drawn_where_that_is_asked_for(
     two: str, spare: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "plot.svg"
+    path, folder = tmp_path / "plot.svg", tmp_path / "folder.svg"
+    folder.mkdir()
     arguments = ["simulate", "--scenario", "outage", "--config", two, "--compare", spare, *FEW, "--plot"]
     assert main([*arguments, str(path)]) == 0
     text = path.read_text()
@@ -115,8 +116,10 @@ def test_it_is_drawn_where_that_is_asked_for(
     assert {"two.toml", "spare.toml", "outage"} <= set(re.findall(r"[\w.]+", text))
     assert "a breaker of a opened at" in text
     capsys.readouterr()
-    assert main([*arguments, str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"llm-pool: {tmp_path}: cannot be written: is a directory\n"
+    assert main([*arguments, str(folder)]) == 2
+    assert capsys.readouterr().err == f"llm-pool: {folder}: cannot be written: is a directory\n"
+    assert main([*arguments, str(tmp_path / "plot.gif")]) == 2
+    assert "name a file that ends in .svg" in capsys.readouterr().err
 
 
 def test_a_trace_is_replayed_and_what_it_does_not_know_is_said(

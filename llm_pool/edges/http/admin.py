@@ -31,8 +31,8 @@ class BreakerBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     action: Action = Field(
-        description="`open`: it is not asked until you close it; `close`: it is asked again; `reset`: everything that "
-        "was counted is forgotten, too"
+        description="`open`: it is not asked until you close it; `close`: it is asked again; `reset`: it is "
+        "asked again, and any pause is over, too"
     )
     model: str | None = Field(
         None, description="one of its models; without it all of them", examples=["ollama/phi3:mini"]
