@@ -77,15 +77,13 @@ class _Dependable(AbstractAsyncContextManager[Events]):
     async def __aenter__(self) -> Events:
         plan = self._attempts.router.plan(self._request)
         self._attempts.retries.earn()
-        self._tried = Tried()
-        reading: Reading | None = None
-        if plan.alone is not None:  # nobody to go to or to ask beside it: the shortest way
+        if (alone := plan.alone) is None:
+            reading = await self._first_answer(plan, Tried())
+        else:  # nobody to go to or to ask beside it: the shortest way
             try:
-                reading = await read(self._attempts.line, plan.alone, self._request, FIRST)
+                reading = await read(self._attempts.line, alone, self._request, FIRST)
             except ProviderError as error:
-                self._tried.failures.append((plan.alone, error))
-        if reading is None:
-            reading = await self._first_answer(plan)
+                reading = await self._first_answer(plan, Tried({alone}, [(alone, error)]))
         self._inner = reading.inner
         self._out = _told(reading, self._request.trace)
         return self._out
@@ -103,9 +101,9 @@ class _Dependable(AbstractAsyncContextManager[Events]):
                 if self._race is not None:
                     await self._race.left()
 
-    async def _first_answer(self, plan: Plan) -> Reading:
+    async def _first_answer(self, plan: Plan, tried: Tried) -> Reading:
         """Ask one after the other, tier by tier. Raises the error that sums all failures up."""
-        self._tried.asked.update(deployment for deployment, _ in self._tried.failures)
+        self._tried = tried
         self._reserve = _reserve(self._request) if plan.fallbacks else None
         try:
             return await self._of_the_tiers(plan)
