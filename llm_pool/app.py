@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from llm_pool.config.load import Loaded
     from llm_pool.config.prompts import Prompt
-    from llm_pool.config.settings import ProviderTable, Settings
+    from llm_pool.config.settings import Settings
+    from llm_pool.config.tables import ProviderTable
     from llm_pool.core.ports.provider import Provider
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from llm_pool.core.alarm import Alarm, Rang
 from llm_pool.core.errors import DeadlineExceeded
+from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Answer, Events, collect
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from llm_pool.config.catalog import Catalog
     from llm_pool.config.settings import Settings
     from llm_pool.core.clock import Clock
-    from llm_pool.core.ports.provider import Health
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Request
     from llm_pool.dispatch.learned import Learned
@@ -94,6 +94,14 @@ class Pool:
         """Ask for a whole answer. Raises as `open` does."""
         async with self.open(request) as events:
             return await collect(events)
+
+    def how(self, name: str) -> Health:
+        """How this `[[providers]]` table is: what its health check says, and what became of the calls of it."""
+        health = self.health.of(name)
+        trouble = self.learned.trouble(name)
+        if trouble and health.state != "unhealthy":
+            return Health("unhealthy" if self.learned.out(name) else "degraded", trouble)
+        return health
 
     def usable(self, name: str) -> bool:
         """Whether this `[[providers]]` table can be asked, or will be without anybody's doing."""

@@ -126,6 +126,8 @@ class _Stop:
 
 
 async def _serve(loaded: Loaded, environ: Mapping[str, str]) -> None:
+    # Whoever opens an asynchronous generator here closes it: the loop need not keep a book of them, at 1 us for each.
+    sys.set_asyncgen_hooks(firstiter=None)
     lifecycle = Lifecycle()
     stop = _Stop()
     stop.listen()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from llm_pool.cli.output import Screen
-    from llm_pool.config.settings import ProviderTable
+    from llm_pool.config.tables import ProviderTable
 
 CONNECT_WITHIN = 5.0  # seconds; a pull itself may be silent for minutes, while it checks what it has fetched
 

@@ -60,9 +60,10 @@ def simulate(
     """Replay it with each configuration, print what they did, and draw it. Gives the exit code."""
     # What a server would log is told by the figures.
     logging.getLogger("llm_pool").addHandler(logging.NullHandler())
+    if plot_file is not None and plot_file.suffix.lower() != ".svg":
+        screen.fail(f"--plot draws SVG: name a file that ends in .svg, not {shown(plot_file.name)}")
+        return codes.REFUSED
     try:
-        if plot_file is not None and plot_file.suffix.lower() != ".svg":
-            raise StartRefused(f"--plot draws SVG: name a file that ends in .svg, not {shown(plot_file.name)}")
         environ = merged(env_file)
         configurations = _named([load(path, environ) for path in (config, *([compare] if compare else []))])
         world, what = _world(asked, configurations, screen)

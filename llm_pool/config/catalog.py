@@ -13,7 +13,8 @@ from llm_pool.core.types import Sampling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_pool.config.settings import ProviderTable, Settings
+    from llm_pool.config.settings import Settings
+    from llm_pool.config.tables import ProviderTable
     from llm_pool.core.types import Spec
 
 DEFAULT_TASK = "chat"

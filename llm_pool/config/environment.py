@@ -25,6 +25,7 @@ PREFIX = "LLM_POOL_"
 CONFIG = "LLM_POOL_CONFIG"  # names the file, where the command line does not
 OLLAMA_HOST = "OLLAMA_HOST"
 OLLAMA_API_KEY = "OLLAMA_API_KEY"
+URL = "LLM_POOL_URL"  # the command line's, which asks a pool
 OLLAMA_URL = "http://127.0.0.1:11434"  # where Ollama listens when nobody says otherwise
 
 # What Kubernetes and Docker links add for a service named `llm-pool-server`, `llm-pool-cache`, ...
@@ -49,7 +50,7 @@ def read(environ: Mapping[str, str], providers: object = None) -> Environment:
     variables: dict[KeyPath, str] = {}
     problems: list[str] = []
     ignored = []
-    for name in sorted(name for name in environ if name.startswith(PREFIX) and name != CONFIG):
+    for name in sorted(name for name in environ if name.startswith(PREFIX) and name not in {CONFIG, URL}):
         match _target(name, environ[name]):
             case None:
                 ignored.append(name)

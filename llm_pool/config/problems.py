@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from llm_pool.config.base import Conflict
 from llm_pool.config.fields import choices, keys_of, sections, table_at
 from llm_pool.config.locate import Lines
-from llm_pool.config.settings import Conflict
 from llm_pool.core.errors import nearest, shown
 
 if TYPE_CHECKING:

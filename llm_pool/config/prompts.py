@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from llm_pool.config.base import Filled, Positive, Section
 from llm_pool.config.locate import lines
 from llm_pool.config.problems import ConfigError
 from llm_pool.config.schemas import NoSchema, spec_of
-from llm_pool.config.settings import Filled, Positive, Section
 from llm_pool.config.toml import decoded
 from llm_pool.config.toml import parsed as toml
 from llm_pool.core.errors import nearest, shown

@@ -11,7 +11,8 @@ from pydantic_core import PydanticUndefined
 from llm_pool.config.environment import CONFIG, KNOWN_NAMES, OLLAMA_API_KEY, OLLAMA_HOST, overridable, variable_of
 from llm_pool.config.fields import choices, keys_of, pending, plain, sections, table_of
 from llm_pool.config.prompts import BUILT_IN
-from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, ProviderTable, TaskTable
+from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, TaskTable
+from llm_pool.config.tables import ProviderTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from llm_pool.config.load import Loaded
-    from llm_pool.config.settings import ProviderTable, TaskTable
+    from llm_pool.config.settings import TaskTable
+    from llm_pool.config.tables import ProviderTable
 
 _LIST_WIDTH = 58  # a longer list is broken over lines
 _VALUE_WIDTH = 34  # origins are aligned after values up to this wide

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from llm_pool.telemetry.metrics import Metrics
 
 FALLBACK_RESERVE = 0.1  # seconds before the deadline
+MOST_PAUSE = 5.0  # seconds that a retry is waited for; else the caller is told when to come back
 MOST_BEFORE_OTHERS = 2.0  # seconds that a retry is waited for while somebody else is left, if only the fallback
 SMALL_BITS = 10  # prompts of up to about a thousand characters are alike
 
@@ -198,7 +199,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
 
     async def _retried(self, plan: Plan) -> Reading | None:
         attempts, loop = self._attempts, asyncio.get_running_loop()
-        patience = MOST_BEFORE_OTHERS if plan.fallbacks or plan.unhealthy else math.inf
+        patience = MOST_BEFORE_OTHERS if plan.fallbacks or plan.unhealthy else MOST_PAUSE
         for tries in range(1, attempts.max_retries + 1):
             soonest = self._soonest(tries)
             if soonest is None:
@@ -260,18 +261,22 @@ def _summary(
         return NoProvider(f"no provider is configured for task {request.task}")
     last = {**dict(refused), **dict(failures)}
     errors = list(last.values())
+    soonest = min((error.retry_after for error in errors if error.retry_after is not None), default=None)
     if len(last) == 1:
         return errors[0]
     names = [deployment.name for deployment in last]
     details = {
-        each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": error.reason
+        each.name if names.count(each.name) == 1 else f"{each.name} {each.model}": _why(error)
         for each, error in last.items()
     }
     if any(isinstance(error, InvalidOutput) for error in errors):
         return InvalidOutput(f"no answer fits the schema of task {request.task}", details=details)
     if all(isinstance(error, ProviderUnavailable) for error in errors):
-        soonest = min(error.retry_after or 1.0 for error in errors)
-        return ProviderUnavailable(
-            f"none of {len(last)} providers can be asked now", details=details, retry_after=soonest
-        )
-    return AllProvidersFailed(f"all {len(last)} providers failed", details=details)
+        told = f"none of {len(last)} providers can be asked now"
+        return ProviderUnavailable(told, details=details, retry_after=soonest or 1.0)
+    return AllProvidersFailed(f"all {len(last)} providers failed", details=details, retry_after=soonest)
+
+
+def _why(error: ProviderError) -> str:
+    """Why one that was not asked was not says more than that; an error's words may be long, and are in `voices`."""
+    return error.message if isinstance(error, ProviderUnavailable) else error.reason

@@ -37,6 +37,7 @@ EVERY = 50  # samples between two looks at the quantile, which costs more than a
 RISE, FALL = 0.01, 0.05  # how far the base goes towards the quantile, each time
 SPREAD = 1.5  # times the median
 CLAMP = 1.5  # times the base
+SHORTEST = 0.01  # seconds; what is so quick is not worth a second question
 LATE = 0.25  # share of requests that exceeded the delay
 SMOOTHING = 1 / 30  # of that share
 PROBES = 0.1  # share of requests that still ask first who is late
@@ -160,5 +161,5 @@ class Hedging:
         usual = max(quantile, SPREAD * median) / (1 - ALPHA)  # the upper edge of its bucket, which none in it exceeds
         base = self._rules.prior if known.base is None else known.base
         known.base = base + (RISE if usual > base else FALL) * (usual - base)
-        known.delay = min(usual, CLAMP * known.base)
+        known.delay = max(min(usual, CLAMP * known.base), SHORTEST)
         self._known[key] = self._known.pop(key)

@@ -68,6 +68,10 @@ class Learned:
         for standing in self.of(name):
             standing.looked(health, better=better)
 
+    def trouble(self, name: str) -> str:
+        """Why one of this table's models is not asked now; "" where all are."""
+        return next((standing.trouble for standing in self.of(name) if standing.trouble), "")
+
     def out(self, name: str) -> bool:
         """Whether none of this table's models can be asked before somebody does something."""
         standings = self.of(name)

@@ -17,7 +17,6 @@ its own for the next look.
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING
 
 from llm_pool.core.errors import OutOfTime, ProviderTimeout
@@ -39,7 +38,7 @@ class Limits:
         self.idle = idle
         self.within = within
         self._soonest = min(first_token, idle) if within is None else min(first_token, idle, within)
-        self._calls: dict[Watch, None] = {}  # the oldest first, so the one first that is to be looked at first
+        self._calls: dict[Watch, float] = {}  # when to look at each, the soonest first
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(
@@ -56,13 +55,14 @@ class Limits:
             soonest = speak_by
         if soonest >= request.deadline:
             return None
-        watch = Watch(self, name, request, loop, opened=opened, soonest=soonest, speak_by=speak_by)
+        watch = Watch(self, name, request, loop, opened=opened)
         if loading:
-            watch.first_token_by = math.inf
+            watch.loading = True
         if speak_by is not None:  # out of the order of the others
+            watch.speak_by = speak_by
             watch.look_at(soonest)
             return watch
-        self._calls[watch] = None
+        self._calls[watch] = soonest
         if self._timer is None:
             self._timer = loop.call_at(soonest, self._look)
         return watch
@@ -75,9 +75,9 @@ class Limits:
         self._timer = None
         loop = asyncio.get_running_loop()
         while self._calls:
-            oldest = next(iter(self._calls))
-            if oldest.soonest > loop.time() + TICK:
-                self._timer = loop.call_at(oldest.soonest, self._look)
+            oldest, soonest = next(iter(self._calls.items()))
+            if soonest > loop.time() + TICK:
+                self._timer = loop.call_at(soonest, self._look)
                 return
             del self._calls[oldest]
             oldest.look()
@@ -90,51 +90,26 @@ class Watch:
     no word. It interrupts its own task, as `core.alarm.Alarm` does. `_silent_since` is None until the call has spoken.
     """
 
-    __slots__ = (
-        "_broken",
-        "_cancelling",
-        "_limits",
-        "_loop",
-        "_missed",
-        "_name",
-        "_opened",
-        "_paused_at",
-        "_request",
-        "_silent_since",
-        "_speak_by",
-        "_task",
-        "_timer",
-        "first_token_by",
-        "on",
-        "soonest",
-    )  # fmt: skip
+    # What a call nearly never needs stands here, and costs none of them anything. (Slots cannot have values.)
+    _broken: ProviderTimeout | None = None
+    _missed = False  # it should have been looked at while the caller was busy
+    _paused_at = 0.0
+    _silent_since: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    loading = False
+    on = True  # whether we wait for the provider now
+    speak_by: float | None = None
 
     def __init__(
-        self,
-        limits: Limits,
-        name: str,
-        request: Request,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        opened: float,
-        soonest: float,
-        speak_by: float | None,
+        self, limits: Limits, name: str, request: Request, loop: asyncio.AbstractEventLoop, *, opened: float
     ) -> None:
-        self._name = name
-        self.soonest = soonest
         self._limits = limits
+        self._name = name
         self._request = request
         self._loop = loop
         self._opened = opened
-        self.first_token_by = opened + limits.first_token
-        self._speak_by = speak_by
-        self._silent_since: float | None = None
-        self.on = True  # whether we wait for the provider now
-        self._missed = False  # it should have been looked at while the caller was busy
-        self._broken: ProviderTimeout | None = None
-        self._task = asyncio.current_task(loop)
-        self._cancelling = self._task.cancelling() if self._task else 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._task = task = asyncio.current_task(loop)
+        self._cancelling = task.cancelling() if task else 0
 
     def pauses(self) -> None:
         """What came is no word: the silence goes on, but not while the caller is given it."""
@@ -144,8 +119,8 @@ class Watch:
         """The caller wants more than `after`; None: the first event."""
         if isinstance(after, WORDS):
             self._silent_since = self._loop.time()
-            if self._speak_by is not None and (not self._request.whole or isinstance(after, Finished)):
-                self._speak_by = None
+            if self.speak_by is not None and (not self._request.whole or isinstance(after, Finished)):
+                self.speak_by = None
         elif self._silent_since is not None:  # the silence goes on, but for the time that the caller took
             self._silent_since += self._loop.time() - self._paused_at
         if self._missed:
@@ -187,12 +162,12 @@ class Watch:
         """Look again where the first limit could pass. That only ever moves away: once beyond the deadline, always."""
         silent_since = self._silent_since
         instants = [(self._loop.time() if silent_since is None else silent_since) + self._limits.idle]
-        if silent_since is None:
-            instants.append(self.first_token_by)
+        if silent_since is None and not self.loading:
+            instants.append(self._opened + self._limits.first_token)
         if self._limits.within is not None:
             instants.append(self._opened + self._limits.within)
-        if self._speak_by is not None:
-            instants.append(self._speak_by)
+        if self.speak_by is not None:
+            instants.append(self.speak_by)
         soonest = min(instants)
         if soonest < self._request.deadline:
             self.look_at(soonest)
@@ -203,13 +178,13 @@ class Watch:
     def _passed(self, now: float) -> ProviderTimeout | None:
         """What is wrong at `now`, the provider's own fault first."""
         limits, silent_since = self._limits, self._silent_since
-        if silent_since is None and now >= self.first_token_by:
-            return ProviderTimeout(f"{self._name} said nothing for {limits.first_token:g} s")
+        if silent_since is None and not self.loading and now >= self._opened + limits.first_token:
+            return ProviderTimeout(f"{self._name} said nothing for {limits.first_token:g} s (first_token_timeout_ms)")
         if silent_since is not None and now >= silent_since + limits.idle:
-            return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} s")
+            return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} s (idle_timeout_ms)")
         if limits.within is not None and now >= self._opened + limits.within:
-            return OutOfTime(f"{self._name} took longer than {limits.within:g} s")
-        if self._speak_by is not None and now >= self._speak_by:
+            return OutOfTime(f"{self._name} took longer than {limits.within:g} s (timeout_ms)")
+        if self.speak_by is not None and now >= self.speak_by:
             what = "was not done" if self._request.whole else "had not spoken"
             return OutOfTime(f"{self._name} {what} in the time that was left for it")
         return None

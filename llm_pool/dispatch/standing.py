@@ -108,6 +108,14 @@ class Standing:
         return None
 
     @property
+    def trouble(self) -> str:
+        """Why it is not asked now, for some task at least; "" where it is."""
+        if (why := self.cooldown.refusal()) is not None:
+            return why.message
+        refusals = (self.refusal(task) for task in list(self.breakers) or [""])
+        return next((why.message for why in refusals if why is not None), "")
+
+    @property
     def out(self) -> bool:
         """Whether somebody has to do something before it can be asked again."""
         return self._taken_out or isinstance(self.cooldown.refusal(), ProviderMisconfigured)
@@ -240,12 +248,11 @@ class Standing:
 
     def snapshot(self) -> dict[str, object]:
         """For a report. Times are in milliseconds, None where nothing is known."""
-        slots, quota, refusal = self.slots, self.quota, self.cooldown.refusal()
-        spent = quota is not None and quota.refusal_in() > 0
+        slots = self.slots
         return {
             "model": self.model,
             "breakers": [{"task": task, **breaker.snapshot()} for task, breaker in sorted(self.breakers.items())],
-            "resting": refusal.message if refusal else f"the quota of {self.name} is spent" if spent else "",
+            "resting": self.trouble,
             "outstanding": self.load.outstanding,
             "first_token_ms": _milliseconds(self.words.median),
             "per_token_ms": _milliseconds(self.pace.median),

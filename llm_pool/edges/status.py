@@ -14,6 +14,7 @@ class Status(NamedTuple):
 
 
 OVERLOADED = 503  # the status that tells when to come back
+RETRIED = (502, OVERLOADED)  # those that may tell it
 
 ROW: dict[type[PoolError], Status] = {
     errors.InvalidRequest: Status(400, "INVALID_ARGUMENT"),

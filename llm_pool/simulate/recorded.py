@@ -132,7 +132,7 @@ def _read(path: Path) -> Iterator[_Request]:
                 number += 1
                 if number == 1 or b'"llm_pool_trace"' in line[:20]:
                     _Header.model_validate_json(line)
-                elif line.strip():
+                elif line.endswith(b"\n") and line.strip():  # the last one may be torn: whoever wrote it died
                     yield _Request.model_validate_json(line)
     except ValidationError as error:
         if number == 1:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from llm_pool.config.load import Loaded
-    from llm_pool.config.settings import ProviderTable, Settings
+    from llm_pool.config.settings import Settings
+    from llm_pool.config.tables import ProviderTable
     from llm_pool.simulate.calls import Arrival, Draw, World
 
 ANY = "*"

@@ -187,7 +187,12 @@ class Metrics:
             )
         )
         self.up = Labelled(
-            Gauge("llm_pool_provider_up", "1 where a deployment can be asked", ["deployment"], registry=registry)
+            Gauge(
+                "llm_pool_provider_up",
+                "1 where a provider's health check finds it well enough",
+                ["deployment"],
+                registry=registry,
+            )
         )
         self.provider_in_flight = Labelled(
             Gauge("llm_pool_provider_in_flight", "Provider calls under way", ["deployment"], registry=registry)

@@ -41,6 +41,7 @@ class Some:
     name: str
     weight: float = 1.0
     priority: int = 0
+    loading: bool = False
     load: Load = field(default_factory=lambda: Load(now=TIME))
 
     def knows(self, seconds: float, *, under_way: int = 0) -> Some:
@@ -214,18 +215,20 @@ def test_a_mean_stays_within_what_was_measured(samples: list[tuple[float, float]
 @given(
     mode=st.sampled_from(MODES),
     some=st.lists(
-        st.tuples(st.floats(0.01, 100), st.integers(0, 2), st.none() | st.floats(0.001, 100), st.integers(0, 5)),
+        st.tuples(
+            st.floats(0.01, 100), st.integers(0, 2), st.booleans(), st.none() | st.floats(0.001, 100), st.integers(0, 5)
+        ),
         max_size=6,
     ),
     seed=st.integers(),
 )
 def test_every_candidate_is_in_the_order_once(
-    mode: Mode, some: list[tuple[float, int, float | None, int]], seed: int
+    mode: Mode, some: list[tuple[float, int, bool, float | None, int]], seed: int
 ) -> None:
     """Also where two have the same name, as two models of one table have."""
     candidates = []
-    for at, (weight, priority, known, calls) in enumerate(some):
-        each = Some(str(at % 4), weight, priority)
+    for at, (weight, priority, loading, known, calls) in enumerate(some):
+        each = Some(str(at % 4), weight, priority, loading)
         candidates.append(each.busy(calls) if known is None else each.knows(known, under_way=calls))
     before = list(candidates)
     choices = balance(mode, Random(seed))

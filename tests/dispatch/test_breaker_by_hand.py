@@ -1,4 +1,4 @@
-"""Against the breaker's own will: in panic, when everybody is open, and by an operator's hand."""
+"""Against the breaker's own will: in panic, by an operator's hand, and where somebody saw it well again."""
 
 from __future__ import annotations
 
@@ -107,3 +107,48 @@ def test_reset_while_closed_forgets_failures_and_what_is_under_way() -> None:
     bench.breaker.ended(old, "failure")
     assert bench.breaker.snapshot()["calls"] == 0
     assert bench.told == []
+
+
+# --- Somebody saw it well again ---------------------------------------------------------------------------------
+
+
+def test_hastened_it_may_be_tried_at_once_and_two_successes_close_it() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.breaker.hasten()
+    assert (bench.breaker.state, bench.breaker.opens_in()) == ("half_open", 0.0)
+    assert bench.told == [("closed", "open")]  # it is told when the first probe begins
+    bench.calls("ss")
+    assert bench.breaker.state == "closed"
+
+
+def test_hastened_in_vain_it_opens_for_twice_as_long_as_before() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.breaker.hasten()
+    bench.calls("f")
+    assert bench.breaker.opens_in() == 10.0
+
+
+def test_to_hasten_makes_nothing_later() -> None:
+    bench = Bench()
+    bench.half_open()
+    bench.at += 3.0
+    bench.begin()
+    bench.breaker.hasten()
+    bench.at -= 2.0  # it was half-open by then already
+    assert bench.breaker.state == "half_open"
+    assert bench.breaker.admits()
+
+
+def test_to_hasten_one_that_is_held_or_closed_changes_nothing() -> None:
+    bench = Bench()
+    bench.breaker.hasten()
+    assert (bench.breaker.state, bench.told) == ("closed", [])
+    bench.calls("f" * 9)
+    bench.breaker.hasten()
+    bench.calls("f")
+    assert bench.breaker.state == "open"
+    bench.breaker.open()
+    bench.breaker.hasten()
+    assert (bench.breaker.state, bench.breaker.held) == ("open", True)

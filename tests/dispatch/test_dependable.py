@@ -166,8 +166,8 @@ async def test_callers_who_leave_never_open_it(after: int) -> None:
 @pytest.mark.parametrize(
     ("usual", "deadline", "opens"),
     [
-        (None, 6.0, True),  # five seconds without a word are held against one of which nothing is known
-        (None, 4.0, False),
+        (None, 21.0, True),  # twenty seconds without a word are held against one of which nothing is known
+        (None, 19.0, False),
         (1.0, 1.5, True),
         (1.0, 0.5, False),  # it was not given the time that it needs
     ],

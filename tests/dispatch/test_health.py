@@ -16,16 +16,19 @@ from tests.scripted import Scripted, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from typing import TypeAlias
+
+    Looked: TypeAlias = Callable[[str, Health, bool], None]
 
 ILL, WELL = Health("unhealthy", "no connection"), Health("healthy")
 
 
 @asynccontextmanager
 async def watch(
-    *, metrics: Metrics | None = None, recovered: Callable[[str], None] = lambda _: None, **providers: Scripted
+    *, metrics: Metrics | None = None, looked: Looked = lambda *_: None, **providers: Scripted
 ) -> AsyncIterator[HealthWatch]:
     now = asyncio.get_running_loop().time
-    async with HealthWatch(metrics or Metrics(), every=5.0, now=now, recovered=recovered) as health:
+    async with HealthWatch(metrics or Metrics(), every=5.0, now=now, looked=looked) as health:
         await health.follow(providers)
         yield health
 
@@ -166,11 +169,11 @@ async def test_many_changes_leave_one_watch_for_each() -> None:
 # --- One that keeps falling ill ---------------------------------------------------------------------------------
 
 
-WATCHED_5 = "well again, which is believed after 5 s: it fell ill again once within 5 minutes"
-WATCHED_10 = "well again, which is believed after 10 s: it fell ill again 2 times in a row within 5 minutes"
+WATCHED_5 = "well again, which is relied upon after 5 s: it fell ill again once within 5 minutes"
+WATCHED_10 = "well again, which is relied upon after 10 s: it fell ill again 2 times in a row within 5 minutes"
 
 
-async def test_a_recovery_after_one_that_did_not_last_is_believed_later(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_recovery_after_one_that_did_not_last_is_doubted_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
     """And each change of what is believed is logged once, not each check."""
     caplog.set_level(logging.INFO)
     metrics = Metrics()
@@ -183,9 +186,9 @@ async def test_a_recovery_after_one_that_did_not_last_is_believed_later(caplog: 
             seen.append((health.of("a").state, health.of("a").why))
             await asyncio.sleep(1)
     ill = ("unhealthy", "no connection")
-    assert seen[:4] == [ill, ("healthy", ""), ill, ("unhealthy", WATCHED_5)]
-    assert seen[4:] == [ill, ("unhealthy", WATCHED_10), ("unhealthy", WATCHED_10), ("healthy", "")]
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] + 4 * ["WARNING"] + ["INFO"]
+    assert seen[:4] == [ill, ("healthy", ""), ill, ("degraded", WATCHED_5)]
+    assert seen[4:] == [ill, ("degraded", WATCHED_10), ("degraded", WATCHED_10), ("healthy", "")]
+    assert [record.levelname for record in caplog.records] == 3 * ["WARNING", "INFO"] + ["INFO"]
 
 
 async def test_what_is_known_of_its_illnesses_stays_while_others_change() -> None:
@@ -194,37 +197,64 @@ async def test_what_is_known_of_its_illnesses_stays_while_others_change() -> Non
         await asyncio.sleep(11)
         await health.follow({"a": stays, "b": Scripted()})
         await asyncio.sleep(5)
-        assert health.of("a") == Health("unhealthy", WATCHED_5)
+        assert health.of("a") == Health("degraded", WATCHED_5, doubted=True)
 
 
 async def test_one_that_is_watched_still_says_which_models_it_does_not_have() -> None:
     absent = frozenset({"m"})
     async with watch(a=Scripted(healths=[ILL, WELL, ILL, Health("healthy", absent=absent)])) as health:
         await asyncio.sleep(16)
-        assert health.of("a") == Health("unhealthy", WATCHED_5, absent)
+        assert health.of("a") == Health("degraded", WATCHED_5, absent, doubted=True)
 
 
 # --- Who is told of a recovery ----------------------------------------------------------------------------------
+
+
+def recoveries(told: list[str]) -> Looked:
+    """Notes the names of those that became better."""
+
+    def looked(name: str, _: Health, better: bool) -> None:
+        if better:
+            told.append(name)
+
+    return looked
 
 
 @pytest.mark.parametrize("state", ["healthy", "degraded", "checking", "loading"])
 async def test_a_recovery_is_told_once_and_with_the_name(state: str) -> None:
     told: list[str] = []
     well = Health(state)  # type: ignore[arg-type]
-    async with watch(recovered=told.append, a=Scripted(healths=[ILL, ILL, well, well]), b=Scripted()):
+    async with watch(looked=recoveries(told), a=Scripted(healths=[ILL, ILL, well, well]), b=Scripted()):
         await asyncio.sleep(9)
         assert told == []
         await asyncio.sleep(60)
     assert told == ["a"]
 
 
-async def test_a_recovery_is_told_when_it_is_believed() -> None:
+async def test_a_recovery_that_is_doubted_is_told_at_once_and_not_again_when_it_is_believed() -> None:
     told: list[str] = []
-    async with watch(recovered=told.append, a=Scripted(healths=[ILL, WELL, ILL, WELL, WELL])):
-        await asyncio.sleep(18)
+    async with watch(looked=recoveries(told), a=Scripted(healths=[ILL, WELL, ILL, WELL, WELL])) as health:
+        await asyncio.sleep(14)
         assert told == ["a"]
+        await asyncio.sleep(4)
+        assert (told, health.of("a").doubted) == (["a", "a"], True)
         await asyncio.sleep(5)
-        assert told == ["a", "a"]
+        assert (told, health.of("a").doubted) == (["a", "a"], False)
+
+
+async def test_every_look_is_told_with_what_is_believed() -> None:
+    """Also one that changed nothing, for one that came into being since has not heard it."""
+    told: list[tuple[str, Health, bool]] = []
+    cold = Health("loading", "cold", cold=frozenset({"m"}))
+    looks = Scripted(healths=[cold, cold, ILL, WELL, KeyError("bug"), WELL, WELL])
+    async with watch(looked=lambda *look: told.append(look), a=looks):
+        await asyncio.sleep(34)
+    doubted = Health("degraded", WATCHED_5, doubted=True)
+    failed = Health("unhealthy", "its health check failed")
+    assert told == [
+        ("a", cold, False), ("a", cold, False), ("a", ILL, False), ("a", WELL, True), ("a", failed, False),
+        ("a", doubted, True), ("a", WELL, False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -240,7 +270,7 @@ async def test_a_recovery_is_told_when_it_is_believed() -> None:
 async def test_a_model_that_is_there_at_last_is_told_as_well(first: set[str], then: set[str], told: list[str]) -> None:
     heard: list[str] = []
     healths = [Health("healthy", absent=frozenset(absent)) for absent in (first, then, then)]
-    async with watch(recovered=heard.append, a=Scripted(healths=healths)):
+    async with watch(looked=recoveries(heard), a=Scripted(healths=healths)):
         await asyncio.sleep(14)
     assert heard == told
 
@@ -248,7 +278,7 @@ async def test_a_model_that_is_there_at_last_is_told_as_well(first: set[str], th
 async def test_falling_ill_is_no_recovery_of_what_was_absent() -> None:
     heard: list[str] = []
     without = Health("healthy", absent=frozenset({"m"}))
-    async with watch(recovered=heard.append, a=Scripted(healths=[without, ILL])):
+    async with watch(looked=recoveries(heard), a=Scripted(healths=[without, ILL])):
         await asyncio.sleep(9)
     assert heard == []
 

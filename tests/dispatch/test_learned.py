@@ -10,6 +10,7 @@ import pytest
 from llm_pool.config.settings import Breaker as BreakerSection
 from llm_pool.config.settings import Qos
 from llm_pool.core.errors import ProviderMisconfigured
+from llm_pool.core.ports.provider import Health
 from llm_pool.dispatch.breaker import Rules
 from llm_pool.dispatch.learned import Learned
 from llm_pool.dispatch.router import Deployment
@@ -205,13 +206,63 @@ def test_a_table_that_is_well_again_is_asked_again() -> None:
     every = [*office.learned.of("a"), *office.learned.of("b")]
     for standing in every:
         standing.cooldown.misconfigured(ProviderMisconfigured("no such model"))
-    office.learned.recovered("a")
+    office.learned.looked("a", Health("healthy"), True)
     assert [standing.refusal("chat") is None for standing in every] == [True, True, False, False]
+
+
+def test_a_look_that_found_it_no_better_tells_only_what_is_being_loaded() -> None:
+    office = Office()
+    office.apply({"a": Scripted(), "b": Scripted()}, models=("sim/m", "sim/n"))
+    every = [*office.learned.of("a"), *office.learned.of("b")]
+    for standing in every:
+        failed(begun(standing))
+    office.learned.looked("a", Health("loading", cold=frozenset({"n"})), False)
+    assert [standing.loading for standing in every] == [False, True, False, False]
+    assert all(standing.refusal("chat") for standing in every)
+    office.learned.looked("a", Health("healthy"), True)
+    assert not any(standing.loading for standing in every)
+    assert [standing.refusal("chat") is None for standing in every] == [True, True, False, False]
+
+
+def test_a_table_is_out_when_all_of_its_models_are() -> None:
+    office = Office()
+    office.apply({"a": Scripted(), "b": Scripted()}, models=("sim/m", "sim/n"))
+    first, second = office.learned.of("a")
+    first.operate("open")
+    assert not office.learned.out("a")
+    second.cooldown.misconfigured(ProviderMisconfigured("no such model"))
+    assert office.learned.out("a")
+    assert not office.learned.out("b")
+    assert not office.learned.out("nobody")
+
+
+def test_who_is_left_alone_is_shown_before_every_scrape_and_who_is_gone_is_not() -> None:
+    office, provider = Office(), Scripted()
+
+    def shown() -> dict[tuple[str, str], float]:
+        office.metrics.render()
+        return {
+            (sample.labels["deployment"], sample.labels["model"]): sample.value
+            for family in office.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "llm_pool_provider_resting"
+        }
+
+    office.apply({"a": provider}, models=("sim/m", "sim/n"))
+    first, second = office.learned.of("a")
+    assert shown() == {("a", "sim/m"): 0.0, ("a", "sim/n"): 0.0}
+    first.cooldown.limited(5.0)
+    assert shown() == {("a", "sim/m"): 1.0, ("a", "sim/n"): 0.0}
+    second.cooldown.misconfigured(ProviderMisconfigured("who are you"))
+    first.operate("reset")
+    assert shown() == {("a", "sim/m"): 0.0, ("a", "sim/n"): 1.0}
+    office.apply({"a": provider})
+    assert shown() == {("a", "sim/m"): 0.0}
 
 
 @pytest.mark.parametrize("name", ["nobody", ""])
 def test_nobody_recovers_where_nobody_is(name: str) -> None:
-    Office().learned.recovered(name)
+    Office().learned.looked(name, Health("healthy"), True)
 
 
 def test_a_copy_of_a_deployment_shares_its_standing() -> None:

@@ -34,6 +34,8 @@ HOW = (
     "fallback",
     "ill",
     "open fallback",
+    "doubted",
+    "doubted fallback",
 )
 
 
@@ -43,10 +45,11 @@ class World:
     def __init__(self, **how: str) -> None:
         self.at = 100.0
         self.ill = {name for name, state in how.items() if state == "ill"}
+        self.doubted = {name for name, state in how.items() if "doubted" in state}
         self.all = {name: self.made(name, state) for name, state in how.items()}
         self.router = Router(
             self.all.values(),
-            health=lambda name: Health("unhealthy" if name in self.ill else "healthy"),
+            health=lambda name: Health("unhealthy" if name in self.ill else "healthy", doubted=name in self.doubted),
             balance=balance_of("priority", random=InOrder(), now=lambda: self.at),
         )
 
@@ -134,6 +137,24 @@ def test_the_full_come_after_the_free_whatever_the_balance_thinks_of_them() -> N
     assert names(world.plan().ready) == ["ccc", "dddd", "a", "bb"]
 
 
+def test_the_doubted_come_after_all_others_but_before_fallbacks_and_the_ill() -> None:
+    world = World(a="doubted", bb="doubted", ccc="full", dddd="well", e="fallback", f="ill")
+    plan = world.plan()
+    assert names(plan.ready) == ["dddd", "ccc", "a", "bb"]
+    assert (names(plan.fallbacks), names(plan.unhealthy)) == (["e"], ["f"])
+
+
+def test_a_doubted_one_that_is_alone_is_asked_as_if_it_were_not() -> None:
+    world = World(a="doubted")
+    assert world.plan().alone is world.all["a"]
+    assert world.plan() is world.plan()
+
+
+def test_a_doubted_fallback_is_a_fallback() -> None:
+    plan = World(a="well", b="doubted fallback").plan()
+    assert (names(plan.ready), names(plan.fallbacks)) == (["a"], ["b"])
+
+
 def test_the_only_one_is_asked_though_it_is_ill() -> None:
     assert names(World(a="ill").plan().ready) == ["a"]
     assert names(World(a="ill", b="open").plan().unhealthy) == ["a"]
@@ -153,6 +174,7 @@ def test_an_open_fallback_is_refused_like_any_other() -> None:
         ({"a": "well", "b": "ill"}, True),
         ({"a": "well", "b": "fallback"}, False),
         ({"a": "well", "b": "well"}, False),
+        ({"a": "well", "b": "doubted"}, False),
         ({"a": "open"}, False),
         ({"a": "fallback"}, False),
     ],

@@ -75,6 +75,7 @@ async def test_the_access_line_tells_of_a_hedge(first: float, won: bool | None, 
     [line] = lines
     expected = None if won is None else {"to": ["b"], "won": won, "lost_tokens": lost_tokens}
     assert line.get("hedged") == expected
+    assert "failed" not in line  # who was outrun has not
     assert line["input_tokens"] == USAGE.input + lost_tokens
 
 

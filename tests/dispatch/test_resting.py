@@ -13,6 +13,7 @@ from llm_pool.core.errors import (
     ProviderUnavailable,
     StreamBroken,
 )
+from llm_pool.core.ports.provider import Health
 from tests.dispatch.outages import ask, down, of, pool, well
 from tests.dispatch.stories import STARTED, failure
 from tests.scripted import Scripted, request
@@ -49,7 +50,7 @@ async def test_one_that_does_not_know_our_key_is_left_alone_until_its_health_che
     assert await ask(asking, 10, every=20.0) == ["b"] * 10
     assert parts["a"].opened == 1
     well(parts["a"])
-    asking.learned.recovered("a")
+    asking.learned.looked("a", Health("healthy"), True)
     assert await ask(asking) == ["a"]
 
 

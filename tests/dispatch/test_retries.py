@@ -27,22 +27,26 @@ from tests.dispatch.stories import BOTH, STARTED, at_rest, fails, failure, heard
 from tests.scripted import Scripted, answer, counted, pool_of, request
 
 if TYPE_CHECKING:
+    from llm_pool.core.ports.provider import State
     from llm_pool.pool import Pool
 
 BUSY = ProviderOverloaded("busy")
 LASTING = [
     ProviderRefused("no"), ProviderMisconfigured("who are you"), InvalidOutput("no JSON"), OutOfTime("too long"),
-    ProviderUnavailable("not now"), ProviderLimited("a quota, who knows until when"),
+    ProviderUnavailable("not now"), ProviderLimited("a quota, who knows until when"), ProviderTimeout("slow"),
 ]  # fmt: skip
 PASSING = [
-    ProviderError("500"), ProviderGarbled("?"), BUSY, ProviderTimeout("slow"), ProviderUnreachable("gone"),
-    StreamBroken("it broke"), ProviderLimited("a moment", retry_after=0.5),
+    ProviderError("500"), ProviderGarbled("?"), BUSY, ProviderUnreachable("gone"), StreamBroken("it broke"),
+    ProviderLimited("a moment", retry_after=0.5),
 ]  # fmt: skip
 
 
-def pool(parts: dict[str, Scripted], *, tables: dict[str, dict[str, Any]] | None = None, **qos: Any) -> Pool:
+def pool(
+    parts: dict[str, Scripted], *, tables: dict[str, dict[str, Any]] | None = None,
+    states: dict[str, State] | None = None, **qos: Any,
+) -> Pool:  # fmt: skip
     order = {name: {"priority": number, **(tables or {}).get(name, {})} for number, name in enumerate(parts)}
-    return pool_of(parts, tables=order, sections={"qos": {"hedge": "off", "balance": "priority", **qos}})
+    return pool_of(parts, tables=order, states=states, sections={"qos": {"hedge": "off", "balance": "priority", **qos}})
 
 
 def retried(of: Pool) -> float:
@@ -220,10 +224,34 @@ async def test_the_fallback_is_asked_after_the_retries(whole: bool) -> None:
 
 
 async def test_no_pause_takes_the_fallbacks_time() -> None:
-    parts: dict[str, Scripted] = {"a": fails(99, ProviderOverloaded("later", retry_after=4.9)), "b": Scripted()}
-    await heard(pool(parts, tables={"b": {"fallback": True}}), asked := request(deadline=5.0))
+    parts: dict[str, Scripted] = {"a": fails(99, ProviderOverloaded("later", retry_after=1.9)), "b": Scripted()}
+    await heard(pool(parts, tables={"b": {"fallback": True}}), asked := request(deadline=2.0))
     assert [kind for _, kind, _ in voices(asked)] == ["first", "failover"]
     assert now() == 0.0
+
+
+@pytest.mark.parametrize("others", ["fallback", "unhealthy"])
+@pytest.mark.parametrize(("told", "waited_for"), [(1.8, True), (2.1, False)])
+async def test_nobody_waits_longer_than_two_seconds_while_somebody_else_is_left(
+    others: str, told: float, waited_for: bool
+) -> None:
+    parts: dict[str, Scripted] = {"a": fails(1, ProviderOverloaded("later", retry_after=told)), "b": Scripted()}
+    asking = pool(parts, tables={"b": {"fallback": others == "fallback"}}, states={"b": "unhealthy"})
+    await heard(asking, asked := request())
+    assert [(name, kind) for name, kind, _ in voices(asked)][1:] == [
+        ("a", "retry") if waited_for else ("b", "failover")
+    ]
+    assert (now() > 0) == waited_for
+    assert retried(asking) == waited_for
+
+
+async def test_who_is_only_open_is_nobody_to_go_to() -> None:
+    parts: dict[str, Scripted] = {"a": fails(1, ProviderOverloaded("later", retry_after=9.0)), "b": Scripted()}
+    asking = pool(parts)
+    asking.learned.of("b")[0].operate("open")
+    said, error = await heard(asking, request())
+    assert (error, texts(said)) == (None, ["at last"])
+    assert now() >= 9.0
 
 
 async def test_one_whose_breaker_has_opened_meanwhile_is_not_asked() -> None:

@@ -43,11 +43,11 @@ def wait(error: BaseException, *, tries: int = 1, drawn: float = 0.0) -> float |
 
 
 PASSING = [
-    ProviderError, ProviderGarbled, ProviderOverloaded, ProviderTimeout, ProviderUnreachable, StreamBroken,
+    ProviderError, ProviderGarbled, ProviderOverloaded, ProviderUnreachable, StreamBroken,
 ]  # fmt: skip
 LASTING = [
     AllProvidersFailed, InvalidOutput, OutOfTime, ProviderMisconfigured, ProviderRefused, ProviderUnavailable,
-    DeadlineExceeded,
+    DeadlineExceeded, ProviderTimeout,
 ]  # fmt: skip
 
 

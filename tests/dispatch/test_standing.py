@@ -30,7 +30,7 @@ def test_of_one_that_was_never_asked_nothing_is_held_against_it() -> None:
     desk = Desk()
     assert desk.standing.refusal("chat") is None
     assert not desk.standing.full
-    assert desk.gauge == {}
+    assert desk.gauge == {"": 0.0}  # it is shown before anything happens to it
 
 
 def test_one_that_fails_too_often_is_not_asked_until_its_breaker_lets_somebody_through() -> None:
@@ -80,6 +80,25 @@ def test_tokens_that_were_reserved_and_not_used_are_given_back() -> None:
     assert desk.standing.refusal("chat") is not None
     desk.end(call, ProviderError("500"), tokens=10_000)
     assert desk.standing.refusal("chat") is None
+
+
+def test_a_call_of_more_tokens_than_are_left_is_refused_when_it_begins() -> None:
+    """For one of fewer it may be asked meanwhile: the plan does not know how many."""
+    desk = Desk(quota=Allowed(tokens_per_minute=600))
+    desk.begin(tokens=60)
+    assert desk.standing.refusal("chat") is None
+    with pytest.raises(ProviderUnavailable) as caught:
+        desk.begin(tokens=90)
+    assert caught.value.retry_after == pytest.approx(5.0)
+    desk.begin(tokens=30)
+    assert desk.standing.load.outstanding == 2
+
+
+def test_in_panic_no_quota_is_asked() -> None:
+    desk = Desk(quota=Allowed(tokens_per_minute=600))
+    desk.begin(tokens=600)
+    desk.begin(tokens=600, panic=True)
+    assert desk.standing.load.outstanding == 2
 
 
 def test_one_that_wants_to_be_left_alone_is() -> None:
@@ -193,7 +212,7 @@ def test_silence_makes_it_slow_and_a_quick_failure_does_not_make_it_quick(error:
 
 def test_the_pace_is_that_of_longer_answers_only() -> None:
     desk = Desk()
-    for said in (60, 400):
+    for said in (63, 400):
         call = desk.begin()
         call[1].first_token = desk.at
         desk.at += 10.0
@@ -223,7 +242,7 @@ def test_one_breaker_is_for_all_tasks_unless_there_is_one_for_each() -> None:
     assert apart.standing.refusal("chat") is None
     assert apart.standing.refusal("judge") is not None
     assert together.gauge == {"": 2.0}
-    assert apart.gauge == {"judge": 2.0}
+    assert apart.gauge == {"judge": 2.0, "chat": 0.0}
 
 
 def test_a_call_that_ends_after_the_breakers_were_changed_ends_in_its_own() -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from llm_pool.config.settings import Breaker as BreakerSection
 from llm_pool.core.errors import (
+    ProviderLimited,
+    ProviderMisconfigured,
     ProviderOverloaded,
     ProviderUnavailable,
 )
+from llm_pool.core.ports.provider import Health
 from llm_pool.dispatch.breaker import Rules
 from llm_pool.dispatch.quota import Allowed
 from llm_pool.dispatch.standing import Terms
@@ -21,7 +24,9 @@ from tests.dispatch.desk import Desk
 
 @pytest.mark.parametrize("per_task", [False, True])
 @pytest.mark.parametrize("asked_before", [False, True])
-def test_what_an_operator_takes_out_stays_out(per_task: bool, asked_before: bool) -> None:
+def test_what_an_operator_takes_out_stays_out_and_callers_may_come_back_after_the_longest_cooldown(
+    per_task: bool, asked_before: bool
+) -> None:
     desk = Desk(per_task=per_task)
     if asked_before:
         desk.end(desk.begin("judge"))
@@ -30,7 +35,7 @@ def test_what_an_operator_takes_out_stays_out(per_task: bool, asked_before: bool
     for task in ("chat", "judge", "new"):
         why = desk.why_not(task)
         assert "operator" in why.message
-        assert why.retry_after is None
+        assert why.retry_after == 30.0  # nobody knows: the longest that a breaker is open by itself
         with pytest.raises(ProviderUnavailable):
             desk.begin(task)
     desk.standing.operate("close")
@@ -55,6 +60,85 @@ def test_it_stays_out_where_the_configuration_wants_other_breakers(before: bool)
     desk.standing.operate("open")
     desk.standing.adopt(Terms(per_task=not before))
     assert "operator" in desk.why_not().message
+
+
+def test_a_reset_ends_any_pause_and_to_close_it_does_not() -> None:
+    limited, unknown = Desk(), Desk()
+    limited.standing.cooldown.limited(600.0)
+    unknown.standing.cooldown.misconfigured(ProviderMisconfigured("who are you"))
+    for desk in (limited, unknown):
+        desk.standing.operate("close")
+        assert desk.standing.refusal("chat") is not None
+        desk.standing.operate("reset")
+        assert desk.standing.refusal("chat") is None
+        desk.end(desk.begin())
+    limited.end(limited.begin(), ProviderLimited("429", retry_after=5.0), verdict="neutral")
+    assert limited.why_not().retry_after == 5.0
+
+
+@pytest.mark.parametrize("per_task", [False, True])
+def test_it_is_out_while_somebody_has_to_do_something(per_task: bool) -> None:
+    desk = Desk(per_task=per_task)
+    seen = [desk.standing.out]
+    desk.standing.operate("open")
+    seen.append(desk.standing.out)
+    desk.standing.operate("close")
+    seen.append(desk.standing.out)
+    desk.standing.cooldown.misconfigured(ProviderMisconfigured("who are you"))
+    seen.append(desk.standing.out)
+    desk.at += 300.0  # somebody may try
+    seen.append(desk.standing.out)
+    assert seen == [False, True, False, True, False]
+
+
+def test_what_passes_by_itself_does_not_put_it_out() -> None:
+    desk = Desk(max_concurrent=1)
+    desk.fail()
+    desk.standing.adopt(Terms(quota=Allowed(requests_per_minute=1), max_concurrent=1))
+    desk.begin(panic=True)
+    assert desk.standing.slots is not None
+    desk.standing.slots.enter_now()
+    desk.standing.cooldown.limited(600.0)
+    assert desk.standing.refusal("chat") is not None
+    assert not desk.standing.out
+
+
+# --- What its health check sees ---------------------------------------------------------------------------------
+
+
+def test_seen_better_every_breaker_may_be_tried_and_its_key_too() -> None:
+    desk = Desk(per_task=True)
+    desk.fail(task="chat")
+    desk.fail(task="judge")
+    desk.standing.cooldown.misconfigured(ProviderMisconfigured("who are you"))
+    desk.standing.looked(Health("healthy"), better=False)
+    assert [desk.standing.refusal(task) is None for task in ("chat", "judge")] == [False, False]
+    desk.standing.looked(Health("healthy"), better=True)
+    assert [desk.standing.refusal(task) is None for task in ("chat", "judge")] == [True, True]
+
+
+def test_seen_better_it_stays_out_where_an_operator_took_it_out_and_quotas_are_as_they_were() -> None:
+    desk = Desk()
+    desk.standing.operate("open")
+    desk.standing.looked(Health("healthy"), better=True)
+    assert "operator" in desk.why_not().message
+    desk.standing.operate("close")
+    desk.standing.cooldown.limited(60.0)
+    desk.standing.looked(Health("healthy"), better=True)
+    assert desk.why_not().retry_after == 60.0
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_every_look_tells_whether_it_is_being_loaded(better: bool) -> None:
+    standing = Desk(model="sim/a/b").standing
+    for health, loading in [
+        (Health("loading"), True),
+        (Health("loading", cold=frozenset({"b"})), False),
+        (Health("loading", cold=frozenset({"a/b"})), True),
+        (Health("healthy"), False),
+    ]:
+        standing.looked(health, better=better)
+        assert standing.loading is loading
 
 
 # --- Configuration ----------------------------------------------------------------------------------------------
@@ -131,6 +215,27 @@ def test_a_report_tells_why_it_is_not_asked() -> None:
     assert told["resting"]
     [breaker] = told["breakers"]
     assert (breaker["task"], breaker["state"], breaker["held"]) == ("", "open", False)
+
+
+def test_a_report_tells_of_a_spent_quota_too() -> None:
+    desk = Desk(quota=Allowed(requests_per_minute=6))
+    assert desk.standing.snapshot()["resting"] == ""
+    desk.begin()
+    assert desk.standing.snapshot()["resting"] == "the quota of a is spent"
+    desk.standing.cooldown.limited(9.0)
+    assert "left alone" in str(desk.standing.snapshot()["resting"])
+    desk.at += 10.0
+    assert desk.standing.snapshot()["resting"] == ""
+
+
+def test_a_breaker_is_shown_as_closed_as_soon_as_there_is_one() -> None:
+    desk = Desk(per_task=True)
+    assert desk.gauge == {}
+    desk.standing.refusal("chat")
+    assert desk.gauge == {"chat": 0.0}
+    desk.standing.operate("open")
+    desk.standing.refusal("judge")
+    assert desk.gauge == {"chat": 2.0, "judge": 2.0}
 
 
 def test_one_that_is_no_more_is_in_no_metric() -> None:

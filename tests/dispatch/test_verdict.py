@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,8 @@ def test_a_caller_who_leaves_says_nothing(silent_for: float | None, usual: float
         (60.0, 0.5, "failure"),
         (UNUSUAL - 0.1, None, "neutral"),  # of which nothing is known yet
         (UNUSUAL, None, "failure"),
-        (UNUSUAL + 1.0, 20.0, "neutral"),
+        (UNUSUAL + 1.0, UNUSUAL + 5.0, "neutral"),
+        (1e9, math.inf, "neutral"),  # it is loading its model
         (0.0, 0.0, "failure"),
     ],
 )

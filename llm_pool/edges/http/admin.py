@@ -52,7 +52,7 @@ def breakers(pool: Pool) -> Handler:
         standings = pool.learned.of(name)
         if not standings:
             raise UnknownProvider("provider", name, [table.name for table in pool.settings.providers])
-        meant = [each for each in standings if body.model in {None, each.model}]
+        meant = [each for each in standings if body.model in {None, each.model, each.model.partition("/")[2]}]
         if not meant:
             raise UnknownModel("model", body.model or "", [each.model for each in standings])
         for standing in meant:

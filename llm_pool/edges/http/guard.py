@@ -77,7 +77,7 @@ def refused(error: PoolError, account: Account, *, allow: str = "") -> web.Respo
     """The answer to a call that failed before its first byte. Closes the account."""
     row = status.status(error)
     headers = {"Allow": allow} if allow else {}
-    if row.http == status.OVERLOADED:
+    if row.http == status.OVERLOADED or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     account.close(status=row.http, outcome=error.reason, why=error.message)
     return json(status.body(error, account.id), status=row.http, headers=headers)

@@ -184,7 +184,7 @@ def _wrong(code: int) -> Object:
     codes = sorted({kind.reason for kind in _kinds(errors.PoolError) if _status(kind) == code})
     return {
         "description": f"{WRONG[code]} `code` is {' or '.join(f'`{reason}`' for reason in codes)}.",
-        "headers": _headers("RequestId", *(["RetryAfter"] if code == status.OVERLOADED else [])),
+        "headers": _headers("RequestId", *(["RetryAfter"] if code in status.RETRIED else [])),
         "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": example}}},
     }
 

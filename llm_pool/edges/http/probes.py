@@ -35,8 +35,8 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
         room = pool.learned.room
         providers = {
             table.name: {
-                "state": pool.health.of(table.name).state,
-                "why": pool.health.of(table.name).why,
+                "state": pool.how(table.name).state,
+                "why": pool.how(table.name).why,
                 "driver": table.driver,
                 "models": [f"{table.prefix}/{model}" for model in table.served],
                 "tasks": [task.name for task in pool.catalog.tasks.values() if table.name in task.providers],
@@ -62,7 +62,7 @@ def detailed(pool: Pool, lifecycle: Lifecycle) -> Handler:
 
 def summary(pool: Pool) -> dict[str, object]:
     """`healthy`: every task can be answered. `ok`: by a provider of its own, and no provider is in trouble."""
-    states = {name: health.state for name, health in pool.health.all().items()}
+    states = {name: pool.how(name).state for name in pool.health.all()}
     trouble = {"unhealthy", "degraded"} & set(states.values())
     return {
         "status": "degraded" if trouble or pool.unserved(fallbacks=False) else "ok",

@@ -26,7 +26,7 @@ from llm_pool.providers.sim.script import Script
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from llm_pool.config.settings import Sim
+    from llm_pool.config.tables import Sim
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Request
     from llm_pool.providers.sim.script import Play

@@ -25,7 +25,7 @@ from llm_pool.core.types import Text, ToolResult, Usage
 from llm_pool.providers.sim.shapes import Shape
 
 if TYPE_CHECKING:
-    from llm_pool.config.settings import Delay, Sim
+    from llm_pool.config.tables import Delay, Sim
     from llm_pool.core.types import FinishReason, Message, Request
 
 Fate: TypeAlias = Literal["ok", "fail", "break", "stall"]

@@ -96,6 +96,8 @@ async def test_what_is_opened_is_not_asked_until_it_is_closed() -> None:
         assert refused["error"]["code"] == "PROVIDER_UNAVAILABLE"
         assert await states(up) == {("one", "sim/m"): 2.0}
         assert [each["breakers"][0]["state"] for each in await deployments(up)] == ["open"]
+        async with up.http.get("/readyz") as response:
+            assert response.status == 503
 
         told = await post(up, {"action": "close"})
         [breaker] = told["deployments"][0]["breakers"]
@@ -131,7 +133,7 @@ async def test_one_of_its_models_may_be_meant() -> None:
         assert [[each["state"] for each in model["breakers"]] for model in told["deployments"]] == [[], ["open"]]
         await ask(up, model="other/m")
         await ask(up, 503, model="other/n")
-        assert await states(up) == {("two", "other/n"): 2.0}
+        assert await states(up) == {("two", "other/m"): 0.0, ("two", "other/n"): 2.0}
         await post(up, {"action": "open"}, path="/admin/breakers/two")
         await ask(up, 503, model="other/m")
         await ask(up)  # of another table
@@ -266,6 +268,13 @@ async def test_both_tell_when_to_come_back() -> None:
         told = Status.FromString(bytes(trailers["grpc-status-details-bin"]))
         assert [each.Unpack(info) for each in told.details].count(True) == 1
         assert 0 < info.retry_delay.ToMilliseconds() <= 1_000 * seconds
+
+
+async def test_who_asks_for_one_that_is_taken_out_is_told_when_to_come_back() -> None:
+    async with running_pool(SIM + ADMIN) as up:
+        await post(up, {"action": "open"})
+        async with up.http.post("/v1/infer", json={"prompt": "hi"}) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "30")
 
 
 async def test_the_only_one_that_an_operator_has_taken_out_is_the_same_on_both_edges() -> None:

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_pool.config.prompts import BUILT_IN
+from llm_pool.core.errors import ProviderMisconfigured
 from llm_pool.providers.sim.client import Simulated
 from llm_pool.telemetry.metrics import Metrics
 from llm_pool.version import __version__
@@ -77,6 +78,59 @@ async def test_a_pool_without_a_usable_provider_is_alive_but_not_ready() -> None
         assert await get(up, "/readyz", 503) == {"status": "no usable provider"}
         assert await get(up, "/livez") == {"status": "ok"}
         assert (await get(up, "/health/detailed"))["tasks_without_provider"] == ["chat"]
+
+
+@pytest.mark.parametrize("by", ["operator", "key"])
+async def test_a_pool_whose_only_provider_is_taken_out_is_not_ready_until_it_is_put_back(by: str) -> None:
+    async with running_pool(SIM) as up:
+        [standing] = up.pool.learned.of("one")
+        if by == "operator":
+            standing.operate("open")
+        else:
+            standing.cooldown.misconfigured(ProviderMisconfigured("it does not know the key"))
+        assert await get(up, "/readyz", 503) == {"status": "no usable provider"}
+        assert "chat" in (await get(up, "/health/detailed"))["tasks_without_provider"]
+        assert await get(up, "/livez") == {"status": "ok"}
+        standing.operate("reset")
+        assert await get(up, "/readyz") == {"status": "ok"}
+        assert (await get(up, "/health/detailed"))["tasks_without_provider"] == []
+
+
+async def test_a_pool_is_ready_though_its_only_provider_rests_or_fails() -> None:
+    """That ends by itself, and those who come meanwhile are told when."""
+    async with running_pool(SIM) as up:
+        [standing] = up.pool.learned.of("one")
+        standing.cooldown.limited(60.0)
+        for _ in range(10):
+            breaker, permit = standing.begin("chat", tokens=0, panic=True)
+            breaker.ended(permit, "failure")
+        assert await get(up, "/readyz") == {"status": "ok"}
+        assert (await get(up, "/health/detailed"))["tasks_without_provider"] == []
+
+
+async def test_a_table_that_an_operator_has_taken_out_leaves_its_tasks_to_the_fallback() -> None:
+    async with running_pool(SIM + FALLBACK) as up:
+        [standing] = up.pool.learned.of("one")
+        standing.operate("open")
+        detail = await get(up, "/health/detailed")
+        assert "chat" in detail["tasks_on_fallback"]
+        assert "chat" not in detail["tasks_without_provider"]
+        assert await get(up, "/readyz") == {"status": "ok"}
+
+
+async def test_the_details_tell_how_many_requests_there_is_room_for() -> None:
+    async with running_pool(SIM + "[qos]\nmax_concurrent_requests = 3\n") as up:
+        assert (await get(up, "/health/detailed"))["requests"] == {"under_way": 0, "waiting": 0, "limit": 3}
+        room = up.pool.learned.room
+        for _ in range(3):
+            assert room.enter_now()
+        waiting = asyncio.create_task(room.wait(deadline=asyncio.get_running_loop().time() + 60.0))
+        await asyncio.sleep(0)
+        assert (await get(up, "/health/detailed"))["requests"] == {"under_way": 3, "waiting": 1, "limit": 3}
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        for _ in range(3):
+            room.leave()
 
 
 UNASKED = {

@@ -20,7 +20,10 @@ async def test_health_tells_installed_loaded_and_missing_apart() -> None:
         for models, expected in [
             (("a",), Health("healthy")),
             (("*",), Health("healthy")),
-            (("a", "b:7b"), Health("loading", "not in memory yet, the next answer loads it: b:7b")),
+            (
+                ("a", "b:7b"),
+                Health("loading", "not in memory yet, the next answer loads it: b:7b", cold=frozenset({"b:7b"})),
+            ),
             (("a", "c"), Health("degraded", 'model "c" is not installed: run "ollama pull c"', frozenset({"c"}))),
             (("c",), Health("unhealthy", 'model "c" is not installed: run "ollama pull c"', frozenset({"c"}))),
         ]:
@@ -64,7 +67,9 @@ async def test_a_preload_loads_in_the_background_and_health_says_so() -> None:
         fake.load_time = 0.1
         async with provider(fake, preload=True, num_ctx=512, keep_alive="-1") as ollama:
             await until(lambda: bool(fake.asked("/api/generate")))
-            assert await ollama.health() == Health("loading", 'model "llama3" is being loaded')
+            assert await ollama.health() == Health(
+                "loading", 'model "llama3" is being loaded', cold=frozenset({"llama3"})
+            )
             async with asyncio.timeout(1.0):
                 while (health := await ollama.health()).state == "loading":  # noqa: ASYNC110 - to ask is to poll
                     await asyncio.sleep(0.01)

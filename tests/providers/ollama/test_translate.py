@@ -333,8 +333,11 @@ def test_health_follows_from_what_is_installed_and_in_memory() -> None:
     both = {"a:latest", "b:7b"}
     assert health(both, both) == Health("healthy")
     assert health(both, None) == Health("healthy")
-    assert health(both, {"a:latest"}) == Health("loading", "not in memory yet, the next answer loads it: b:7b")
-    assert health(both, both, "a") == Health("loading", 'model "a" is being loaded')
+    one, other = frozenset({"b:7b"}), frozenset({"a"})
+    not_yet = "not in memory yet, the next answer loads it: "
+    assert health(both, {"a:latest"}) == Health("loading", not_yet + "b:7b", cold=one)
+    assert health(both, set()) == Health("loading", not_yet + "a, b:7b", cold=one | other)
+    assert health(both, both, "a") == Health("loading", 'model "a" is being loaded', cold=other)
     missing = 'model "b:7b" is not installed: run "ollama pull b:7b"'
     assert health({"a:latest"}, both) == Health("degraded", missing, frozenset({"b:7b"}))
     nothing = health(set(), set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from llm_pool.config.settings import Sim
+from llm_pool.config.tables import Sim
 from llm_pool.core.trace import Trace
 from llm_pool.core.types import Message, Request, Sampling
 
