@@ -218,7 +218,7 @@ def test_control_characters_of_a_model_never_reach_a_terminal(form: list[str], u
     assert not set(shown) & {"\x1b", "\x07", "\x9b"}
 
 
-LOADING = SIM + "sim.load_ms = 1500\n"
+LOADING = SIM + "sim.load_ms = 3000\n"
 
 
 def test_whoever_waits_is_told_why() -> None:
