@@ -166,7 +166,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         """While the best one is late, most requests begin with the next one on another host."""
         best = ready[0]
         hedging = self._attempts.hedging
-        other = next((each for each in ready if each.host != best.host and not each.standing.full), None)
+        other = next((each for each in ready if _elsewhere(each, best) and not each.standing.full), None)
         if other is None or hedging.rules.mode != "adaptive":
             return ready
         key = self._key(best)
@@ -181,7 +181,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         attempts = self._attempts
         if attempts.hedging.rules.mode == "off" or (self._race is not None and self._race.both_asked):
             return None
-        second = next((each for each in beside if each not in self._tried.asked and each.host != deployment.host), None)
+        second = next((each for each in beside if each not in self._tried.asked and _elsewhere(each, deployment)), None)
         if second is None:
             return None
         self._race = Race(
@@ -237,6 +237,11 @@ async def _told(reading: Reading, trace: Trace) -> Events:
             if isinstance(event, Warning):
                 trace.warnings.append(event)
             yield event
+
+
+def _elsewhere(other: Deployment, deployment: Deployment) -> bool:
+    """Whether it could speak while the other one is slow: on another host, and without loading a model first."""
+    return other.host != deployment.host and not other.loading
 
 
 def _reserve(request: Request) -> float:

@@ -157,7 +157,7 @@ class ByLatency:
             return list(candidates)
         ordered = _by_latency(candidates, self._now(), self._draw)
         # To try one that is not in memory would cost its load, and may push another one out.
-        _explore(ordered, sum(not each.loading for each in ordered) or 1, self._draw)
+        _explore(ordered, sum(not each.loading for each in ordered), self._draw)
         return ordered
 
 
@@ -211,7 +211,7 @@ class ByPriority:
         ordered = _by_latency(candidates, self._now(), self._draw)
         ordered.sort(key=_priority)
         lowest = ordered[0].priority
-        _explore(ordered, sum(each.priority == lowest and not each.loading for each in ordered) or 1, self._draw)
+        _explore(ordered, sum(each.priority == lowest and not each.loading for each in ordered), self._draw)
         return ordered
 
 

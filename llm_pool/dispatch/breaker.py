@@ -186,8 +186,11 @@ class Breaker:
 
     def hasten(self) -> None:
         """Somebody saw it well again: whoever asks next may try, unless it is held open."""
-        if not self.closed and not self.held:
+        if not self.held:
             self._until = min(self._until, self._now())
+            if not self.closed:  # probes under way were begun before, and tell of before
+                self._generation += 2
+                self._probing = 0
 
     def reset(self) -> None:
         """By hand: as if it had never been asked, which is what closing comes to."""

@@ -139,7 +139,7 @@ def _believed(health: Health, flapping: Flapping) -> Health:
     times = "once" if flapping.falls == 1 else f"{flapping.falls} times in a row"
     relapses = f"it fell ill again {times} within {LASTS / 60:.0f} minutes"
     why = f"well again, which is relied upon after {flapping.watched:.0f} s: {relapses}"
-    return replace(health, state="degraded", why=why, doubted=True)
+    return replace(health, state="loading" if health.state == "loading" else "degraded", why=why, doubted=True)
 
 
 async def _ended(some: Iterable[_Followed]) -> None:

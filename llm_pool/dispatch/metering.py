@@ -74,7 +74,7 @@ class Metering:
 
 
 class _Metered(Mapped):
-    __slots__ = ("_attempt", "_error", "_gate", "_permit", "_said", "_tokens", "_watch")
+    __slots__ = ("_attempt", "_error", "_gate", "_loading", "_permit", "_said", "_tokens", "_watch")
 
     def __init__(self, gate: Metering, request: Request, then: Ask) -> None:
         super().__init__(then, request)
@@ -90,9 +90,8 @@ class _Metered(Mapped):
         gate.asked[deployment.name] += 1
         self._attempt = Attempt(deployment.name, deployment.model, gate.degraded, gate.now(), kind=gate.asking.kind)
         request.trace.attempts.append(self._attempt)
-        self._watch = deployment.limits.watch(
-            deployment.name, request, speak_by=gate.asking.speak_by, loading=standing.loading
-        )
+        self._loading = loading = standing.loading
+        self._watch = deployment.limits.watch(deployment.name, request, speak_by=gate.asking.speak_by, loading=loading)
         try:  # what `Mapped` does, in one frame less: every call of every provider passes here
             self._inner = self._then(request)
             self._out = self._map(await self._inner.__aenter__())
@@ -191,7 +190,8 @@ class _Metered(Mapped):
         ended_by = self._error or asyncio.CancelledError()  # where nothing of its own ended it, somebody has left
         silent_for = None if attempt.first_token is not None else attempt.ended - attempt.started
         standing = self._gate.standing
-        usual = math.inf if standing.loading else standing.words.median  # to load a model takes as long as it takes
+        loading = self._loading or standing.loading
+        usual = math.inf if loading else standing.words.median  # to load a model takes as long as it takes
         return verdict_of(ended_by, late=late, silent_for=silent_for, usual=usual)
 
     def _end(self, outcome: str) -> None:

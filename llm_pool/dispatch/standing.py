@@ -95,24 +95,34 @@ class Standing:
 
     def refusal(self, task: str, *, tokens: int = 0) -> ProviderError | None:
         """Why it must not be asked now, for so many tokens; None where it may."""
-        if self.cooldown.active and (why := self.cooldown.refusal()) is not None:
+        if (why := self._pause(tokens)) is not None:
             return why
         breaker = self.breaker(task)
-        if not breaker.admits():
-            soon = max(breaker.opens_in(), SOONEST)
-            if breaker.held:
-                return ProviderUnavailable(f"an operator has taken {self.name} out", retry_after=soon)
-            return ProviderUnavailable(f"{self.name} has failed too often lately", retry_after=soon)
+        if breaker.admits():
+            return None
+        soon = max(breaker.opens_in(), SOONEST)
+        if breaker.held:
+            return ProviderUnavailable(self._told_out, retry_after=soon)
+        return ProviderUnavailable(f"{self.name} has failed too often lately", retry_after=soon)
+
+    def _pause(self, tokens: int) -> ProviderError | None:
+        """Why it is left alone whatever the task."""
+        if self.cooldown.active and (why := self.cooldown.refusal()) is not None:
+            return why
         if self.quota is not None and (wait := self.quota.refusal_in(tokens)) > 0:
             return ProviderUnavailable(f"the quota of {self.name} is spent", retry_after=wait)
         return None
 
     @property
+    def _told_out(self) -> str:
+        return f"an operator has taken {self.name} out"
+
+    @property
     def trouble(self) -> str:
         """Why it is not asked now, for some task at least; "" where it is."""
-        if (why := self.cooldown.refusal()) is not None:
-            return why.message
-        refusals = (self.refusal(task) for task in list(self.breakers) or [""])
+        if self._taken_out:
+            return self._told_out
+        refusals = (self._pause(0), *(self.refusal(task) for task in self.breakers))
         return next((why.message for why in refusals if why is not None), "")
 
     @property

@@ -215,9 +215,7 @@ def test_a_mean_stays_within_what_was_measured(samples: list[tuple[float, float]
 @given(
     mode=st.sampled_from(MODES),
     some=st.lists(
-        st.tuples(
-            st.floats(0.01, 100), st.integers(0, 2), st.booleans(), st.none() | st.floats(0.001, 100), st.integers(0, 5)
-        ),
+        st.tuples(st.floats(0.01, 9), st.integers(0, 2), st.booleans(), st.none() | st.floats(0, 9), st.integers(0, 5)),
         max_size=6,
     ),
     seed=st.integers(),
@@ -227,8 +225,8 @@ def test_every_candidate_is_in_the_order_once(
 ) -> None:
     """Also where two have the same name, as two models of one table have."""
     candidates = []
-    for at, (weight, priority, loading, known, calls) in enumerate(some):
-        each = Some(str(at % 4), weight, priority, loading)
+    for at, (weight, priority, cold, known, calls) in enumerate(some):
+        each = Some(str(at % 4), weight, priority, cold)
         candidates.append(each.busy(calls) if known is None else each.knows(known, under_way=calls))
     before = list(candidates)
     choices = balance(mode, Random(seed))
@@ -256,8 +254,7 @@ def test_among_equals_the_lower_number_is_first_and_each_draws_one_in_turn(mode:
 
 
 @pytest.mark.parametrize("mode", CHANCE)
-def test_equals_share_by_weight(mode: Mode) -> None:
-    """Those that nothing is known of are equals; their order is drawn anew each time."""
+def test_equals_share_by_weight(mode: Mode) -> None:  # their order is drawn anew each time
     some = [Some("a", 1.0), Some("b", 3.0), Some("c", 6.0)]
     if mode == "least_outstanding":  # a weight is what one can carry: it counts before chance does
         some = [Some("a").busy(1), Some("b").busy(1), Some("c").busy(1)]

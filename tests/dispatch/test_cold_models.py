@@ -123,7 +123,7 @@ async def test_once_it_is_there_it_is_held_to_its_limits_again() -> None:
         parts["a"].takes = 1e6
         _, error = await heard(asking, request(deadline=110.0))
         assert isinstance(error, ProviderTimeout)
-        assert error.message == "a said nothing for 30 s"
+        assert error.message == "a said nothing for 30 s (first_token_timeout_ms)"
         assert now() == 36.0
 
 
@@ -133,7 +133,7 @@ async def test_one_that_has_spoken_while_it_loaded_may_still_not_fall_silent() -
         said, error = await heard(asking, request(deadline=110.0, whole=False))
         assert texts(said) == ["word"]
         assert error is not None
-        assert (error.message, now()) == ("a fell silent for 20 s", 70.0)
+        assert (error.message, now()) == ("a fell silent for 20 s (idle_timeout_ms)", 70.0)
 
 
 async def test_it_may_not_take_longer_in_all_than_it_was_given() -> None:
@@ -142,7 +142,7 @@ async def test_it_may_not_take_longer_in_all_than_it_was_given() -> None:
     async with watched(parts, tables=table, sections={"qos": {"max_retries": 0}}) as asking:
         _, error = await heard(asking, request(deadline=110.0))
         assert error is not None
-        assert (error.message, now()) == ("a took longer than 45 s", 45.0)
+        assert (error.message, now()) == ("a took longer than 45 s (timeout_ms)", 45.0)
         assert of(asking).breaker("chat").snapshot()["failed"] == 0
 
 

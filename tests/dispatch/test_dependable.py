@@ -265,7 +265,7 @@ async def test_nobody_asked_and_nobody_to_ask_are_told_apart() -> None:
     asking = pool({"a": down(ProviderMisconfigured("who are you")), "b": down()})
     assert await ask(asking, 12) == ["ALL_PROVIDERS_FAILED"] * 12
     error = await failure(asking, request())
-    assert error.details == {"a": "PROVIDER_MISCONFIGURED", "b": "PROVIDER_UNAVAILABLE"}
+    assert error.details == {"a": "PROVIDER_MISCONFIGURED", "b": "b has failed too often lately"}
 
 
 async def test_several_that_must_not_be_asked_name_the_soonest_time() -> None:

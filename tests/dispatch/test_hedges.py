@@ -77,6 +77,8 @@ async def test_it_can_be_switched_off(more: dict[str, Any]) -> None:
         ("http://gpu:11434", "http://gpu:11434/"),
         ("http://gpu:11434", "http://GPU:11434"),
         ("http://gpu:11434", "http://gpu:11434/ollama"),
+        ("http://gpu", "http://gpu:80"),
+        ("https://gpu", "https://gpu:443/ollama"),
         (None, None),
     ],
 )
@@ -88,6 +90,15 @@ async def test_two_on_one_host_are_slow_together(first: str | None, second: str 
     }
     tables["c"] = {"driver": "ollama", "base_url": "http://other:11434", "fallback": True}
     await never_hedged(parts, pool(parts, tables=tables))
+
+
+async def test_two_ports_of_one_name_are_two_hosts() -> None:
+    """They are most often tunnels, or have a processor each."""
+    parts = {"a": speaking(4.0), "b": speaking(0.5, text="b")}
+    urls = {"a": "https://gpu", "b": "https://gpu:80"}
+    asking = pool(parts, tables={name: {"driver": "ollama", "base_url": url} for name, url in urls.items()})
+    said, _ = await heard(asking, request())
+    assert texts(said) == ["b"]
 
 
 async def test_of_several_others_the_one_on_another_host_is_hedged_to() -> None:

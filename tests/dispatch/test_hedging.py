@@ -387,3 +387,11 @@ def test_keys_are_bounded_and_those_that_go_on_learning_are_kept() -> None:
     assert len(hedging._known) == module.MOST_KEYS
     assert hedging.begin("kept") == ABOUT(0.1)
     assert hedging.median(5) is None
+
+
+def test_what_is_so_quick_is_not_worth_a_second_question() -> None:
+    hedging = Hedging(Rules("adaptive", prior=0.012, budget=0.5), random=Random(0))
+    for _ in range(5_000):
+        hedging.begin("key")
+        hedging.record("key", 0.0001, hedged=False)
+    assert hedging.delay("key") == 0.01

@@ -27,8 +27,9 @@ class Office:
     """What was learned, under one configuration after the other."""
 
     def __init__(self) -> None:
+        self.at = 100.0
         self.metrics = Metrics()
-        self.learned = Learned(metrics=self.metrics, now=lambda: 100.0, random=InOrder())
+        self.learned = Learned(metrics=self.metrics, now=lambda: self.at, random=InOrder())
 
     def apply(self, providers: dict[str, Provider], *, models: tuple[str, ...] = ("sim/m",), **terms: Any) -> None:
         """A configuration comes into effect: it has a table for each of these."""
@@ -236,6 +237,13 @@ def test_a_table_is_out_when_all_of_its_models_are() -> None:
     assert not office.learned.out("nobody")
 
 
+def test_the_trouble_of_a_table_is_that_of_any_of_its_models() -> None:
+    office = Office()
+    office.apply({"a": Scripted(), "b": Scripted()}, models=("sim/m", "sim/n"))
+    office.learned.of("a")[1].cooldown.misconfigured(ProviderMisconfigured("no such model"))
+    assert [office.learned.trouble(name) for name in ("a", "b", "nobody")] == ["no such model", "", ""]
+
+
 def test_who_is_left_alone_is_shown_before_every_scrape_and_who_is_gone_is_not() -> None:
     office, provider = Office(), Scripted()
 
@@ -254,7 +262,7 @@ def test_who_is_left_alone_is_shown_before_every_scrape_and_who_is_gone_is_not()
     first.cooldown.limited(5.0)
     assert shown() == {("a", "sim/m"): 1.0, ("a", "sim/n"): 0.0}
     second.cooldown.misconfigured(ProviderMisconfigured("who are you"))
-    first.operate("reset")
+    office.at += 5.0  # it may be asked again, though nobody has
     assert shown() == {("a", "sim/m"): 0.0, ("a", "sim/n"): 1.0}
     office.apply({"a": provider})
     assert shown() == {("a", "sim/m"): 0.0}

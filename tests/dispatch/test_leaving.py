@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llm_pool.core.alarm import Alarm
 from llm_pool.core.errors import (
     AllProvidersFailed,
     DeadlineExceeded,
@@ -15,6 +16,7 @@ from llm_pool.core.errors import (
     StreamBroken,
 )
 from llm_pool.core.types import TextDelta
+from llm_pool.dispatch.race import Race
 from tests.dispatch.stories import (
     BOTH,
     DONE,
@@ -188,13 +190,16 @@ async def test_hundreds_of_hedges_leave_nothing_behind() -> None:
     await at_rest(asking, parts)
 
 
-async def test_a_call_that_has_ended_leaves_no_timer() -> None:
-    """Each would stay for twenty seconds, of every request that could have been hedged."""
-    asking = pool({"a": speaking(0.25), "b": speaking(0.25)})
+@pytest.mark.parametrize("first", [0.25, 9.0])
+async def test_a_call_that_has_ended_leaves_no_timer(first: float) -> None:
+    """Each would stay for twenty seconds, of every request that could have been hedged; and of those that were."""
+    asking = pool({"a": speaking(first), "b": speaking(0.25)})
     for _ in range(50):
         await heard(asking, request())
     timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
     assert sum(not timer.cancelled() for timer in timers) <= 2 + 1  # one of each deployment, and the test's own limit
+    own = [timer for timer in timers if isinstance(getattr(timer._callback, "__self__", None), (Alarm, Race))]  # type: ignore[attr-defined]
+    assert all(timer.cancelled() for timer in own)
 
 
 async def test_one_error_object_may_end_many_requests() -> None:

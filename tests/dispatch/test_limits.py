@@ -92,7 +92,10 @@ async def cut(answering: Answering, *, busy: float = 0.0) -> tuple[type[Provider
 )
 async def test_who_says_no_word_is_hung_up_on(opening: tuple[Step, ...], steps: tuple[Step, ...], whole: bool) -> None:
     mine = Scripted(*steps, opening=opening)
-    assert await cut(limited(mine, first_token=5.0, whole=whole)) == (ProviderTimeout, "a said nothing for 5 s")
+    assert await cut(limited(mine, first_token=5.0, whole=whole)) == (
+        ProviderTimeout,
+        "a said nothing for 5 s (first_token_timeout_ms)",
+    )
     assert mine.closed_at == [5.0]
 
 
@@ -109,7 +112,7 @@ async def test_a_shorter_idle_limit_does_not_shorten_the_wait_for_the_first_word
     until = now()
     assert await cut(limited(Scripted("stall"), first_token=5.0, idle=2.0)) == (
         ProviderTimeout,
-        "a said nothing for 5 s",
+        "a said nothing for 5 s (first_token_timeout_ms)",
     )
     assert now() == until + 5.0
 
@@ -120,7 +123,10 @@ async def test_a_shorter_idle_limit_does_not_shorten_the_wait_for_the_first_word
 @pytest.mark.parametrize("whole", [True, False])
 async def test_who_falls_silent_is_hung_up_on(whole: bool) -> None:
     mine = Scripted(STARTED, 3.0, WORD, 1.9, WORD, "stall")
-    assert await cut(limited(mine, idle=2.0, whole=whole)) == (ProviderTimeout, "a fell silent for 2 s")
+    assert await cut(limited(mine, idle=2.0, whole=whole)) == (
+        ProviderTimeout,
+        "a fell silent for 2 s (idle_timeout_ms)",
+    )
     assert mine.closed_at == [3.0 + 1.9 + 2.0]
 
 
@@ -132,23 +138,26 @@ async def test_who_speaks_on_may_speak_for_as_long_as_it_likes() -> None:
 
 async def test_a_warning_does_not_end_a_silence() -> None:
     mine = Scripted(STARTED, WORD, 1.5, TOLD, 1.5, WORD)
-    assert await cut(limited(mine, idle=2.0)) == (ProviderTimeout, "a fell silent for 2 s")
+    assert await cut(limited(mine, idle=2.0)) == (ProviderTimeout, "a fell silent for 2 s (idle_timeout_ms)")
     assert mine.closed_at == [2.0]
 
 
 async def test_half_a_second_is_named_as_that() -> None:
-    assert await cut(limited(Scripted(WORD, "stall"), idle=0.5)) == (ProviderTimeout, "a fell silent for 0.5 s")
+    assert await cut(limited(Scripted(WORD, "stall"), idle=0.5)) == (
+        ProviderTimeout,
+        "a fell silent for 0.5 s (idle_timeout_ms)",
+    )
 
 
 async def test_a_silence_begins_where_we_begin_to_wait() -> None:
     mine = Scripted(WORD, 1.9, WORD, 2.1, WORD)
-    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s")
+    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s (idle_timeout_ms)")
     assert mine.closed_at == [10.0 + 1.9 + 10.0 + 2.0]
 
 
 async def test_the_time_that_the_caller_takes_in_a_silence_is_not_part_of_it() -> None:
     mine = Scripted(WORD, 1.5, TOLD, 0.4, WORD, 1.5, TOLD, 0.6, WORD)
-    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s")
+    assert await cut(limited(mine, idle=2.0), busy=10.0) == (ProviderTimeout, "a fell silent for 2 s (idle_timeout_ms)")
     assert mine.closed_at == [pytest.approx(10.0 + 1.5 + 10.0 + 0.4 + 10.0 + 1.5 + 10.0 + 0.5)]
 
 
@@ -176,14 +185,14 @@ async def test_a_call_ends_within_its_time(speak_by: float | None, whole: bool) 
     if whole and speak_by == 1.0:
         ended = (1.0, "a was not done in the time that was left for it")
     else:
-        ended = (5.0, "a took longer than 5 s")
+        ended = (5.0, "a took longer than 5 s (timeout_ms)")
     assert await cut(limited(mine, speak_by=speak_by, within=5.0, whole=whole)) == (OutOfTime, ended[1])
     assert mine.closed_at == [ended[0]]
 
 
 async def test_speaking_does_not_lengthen_the_time_in_all() -> None:
     mine = Scripted(STARTED, *STEADY, END)
-    assert await cut(limited(mine, idle=2.0, within=30.0)) == (OutOfTime, "a took longer than 30 s")
+    assert await cut(limited(mine, idle=2.0, within=30.0)) == (OutOfTime, "a took longer than 30 s (timeout_ms)")
     assert mine.closed_at == [30.0]
 
 
@@ -328,7 +337,7 @@ async def test_timeout_ms_is_exact_and_another_deployment_answers(steps: tuple[S
     assert second.calls[0].opened == 1.5
     first = asked.trace.attempts[0]
     assert (first.outcome, first.ended) == ("PROVIDER_TIMEOUT", 1.5)
-    assert first.why == "a took longer than 1.5 s"
+    assert first.why == "a took longer than 1.5 s (timeout_ms)"
 
 
 async def test_timeout_ms_ends_a_stream_that_has_spoken() -> None:
@@ -346,7 +355,7 @@ async def test_a_deployment_without_a_first_word_is_replaced_by_another(whole: b
     async with pool.open(asked := request(whole=whole)) as events:
         assert (await collect(events)).provider == "b"
     assert slow.closed_at == [1.5]
-    assert asked.trace.attempts[0].why == "a said nothing for 1.5 s"
+    assert asked.trace.attempts[0].why == "a said nothing for 1.5 s (first_token_timeout_ms)"
 
 
 async def test_a_whole_answer_that_stops_half_way_is_asked_of_another() -> None:
@@ -354,7 +363,7 @@ async def test_a_whole_answer_that_stops_half_way_is_asked_of_another() -> None:
     pool = pool_of({"a": slow, "b": Scripted()}, tables={"a": {"idle_timeout_ms": 500}})
     assert (await pool.infer(asked := request())).provider == "b"
     assert slow.closed_at == [1.5]
-    assert asked.trace.attempts[0].why == "a fell silent for 0.5 s"
+    assert asked.trace.attempts[0].why == "a fell silent for 0.5 s (idle_timeout_ms)"
 
 
 async def test_a_whole_answer_that_is_there_is_not_taken_back() -> None:

@@ -72,7 +72,7 @@ async def test_where_no_turn_comes_anywhere_callers_are_told_when_to_come_back()
     await asyncio.sleep(0)
     error = await failure(asking, asked := request())
     assert isinstance(error, ProviderUnavailable)
-    assert error.details == {"a": "PROVIDER_UNAVAILABLE", "b": "PROVIDER_UNAVAILABLE"}
+    assert error.details == {"a": "a is as busy as it may be", "b": "b is as busy as it may be"}
     assert error.retry_after is not None
     assert error.retry_after >= 1.0
     assert asked.trace.attempts == []

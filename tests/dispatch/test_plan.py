@@ -155,6 +155,14 @@ def test_a_doubted_fallback_is_a_fallback() -> None:
     assert (names(plan.ready), names(plan.fallbacks)) == (["a"], ["b"])
 
 
+def test_one_that_does_not_have_the_model_is_as_good_as_ill() -> None:
+    for absent, ill in (({"m"}, ["bb"]), ({"sim/m", "n"}, [])):
+        world = World(a="well", bb="well")
+        health = {"a": Health("healthy"), "bb": Health("degraded", absent=frozenset(absent), doubted=True)}
+        world.router._health = health.__getitem__
+        assert names(world.plan().unhealthy) == ill
+
+
 def test_the_only_one_is_asked_though_it_is_ill() -> None:
     assert names(World(a="ill").plan().ready) == ["a"]
     assert names(World(a="ill", b="open").plan().unhealthy) == ["a"]

@@ -131,6 +131,15 @@ async def test_only_the_one_who_answers_warns(whole: bool) -> None:
     assert Decision.of(asked.trace).warnings == ()
 
 
+@pytest.mark.parametrize("whole", BOTH)
+async def test_what_it_warns_of_after_its_first_word_is_told_once(whole: bool) -> None:
+    late = Warning("code", "of b")
+    parts = {"a": Scripted("stall"), "b": speaking(0.5, 0.5, late)}
+    said, _ = await heard(pool(parts), asked := request(whole=whole))
+    assert [event for _, event in said if isinstance(event, Warning)] == [late]
+    assert Decision.of(asked.trace).warnings == (late,)
+
+
 async def test_waiting_for_a_turn_is_silence_too() -> None:
     parts = {"a": speaking(3.0), "b": speaking(0.5, text="b")}
     asking = pool(parts, tables={"a": {"max_concurrent": 1}}, hedge_after_ms=500)
@@ -283,6 +292,16 @@ async def test_a_hedge_that_fails_while_it_is_closed_takes_nothing_from_the_winn
     said, error = await heard(pool(parts), asked := request(whole=whole))
     assert (error, texts(said)) == (None, ["a"])
     assert voices(asked) == [("a", "first", "ok"), ("b", "hedge", "OUTRUN")]
+
+
+async def test_a_bug_of_a_loser_that_is_hung_up_on_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody else would hear of it; what a provider does wrong is in the trace."""
+    for closing, told in ((KeyError("bug"), ["hedge to b failed"]), (StreamBroken("reset"), [])):
+        caplog.clear()
+        parts = {"a": speaking(1.5, 1.0, text="a"), "b": Scripted("stall", closing=[closing])}
+        said, error = await heard(pool(parts), request())
+        assert (error, texts(said)) == (None, ["a"])
+        assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == told
 
 
 @pytest.mark.parametrize("whole", BOTH)

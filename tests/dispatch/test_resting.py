@@ -85,10 +85,13 @@ async def test_where_the_quota_of_the_only_one_is_spent_callers_are_told_when_to
 async def test_what_was_heard_of_one_while_another_was_asked_counts(how: str) -> None:
     """The plan is as old as the wait for the one before."""
     parts = {"a": Scripted(STARTED, 5.0, StreamBroken("it broke")), "b": Scripted(), "c": Scripted()}
-    asking = pool(parts, tables={"b": {"requests_per_minute": 6}})
+    asking = pool(parts, tables={"b": {"requests_per_minute": 6} if how == "quota" else {}})
     standing = of(asking, "b")
-    assert standing.quota is not None
-    spend = standing.quota.begin
+
+    def spend(tokens: int) -> None:
+        assert standing.quota is not None
+        standing.quota.begin(tokens)
+
     heard_of_it: dict[str, Callable[[], None]] = {
         "429": lambda: standing.cooldown.limited(60.0),
         "401": lambda: standing.cooldown.misconfigured(ProviderMisconfigured("who are you")),

@@ -246,12 +246,23 @@ async def test_nobody_waits_longer_than_two_seconds_while_somebody_else_is_left(
 
 
 async def test_who_is_only_open_is_nobody_to_go_to() -> None:
-    parts: dict[str, Scripted] = {"a": fails(1, ProviderOverloaded("later", retry_after=9.0)), "b": Scripted()}
+    parts: dict[str, Scripted] = {"a": fails(1, ProviderOverloaded("later", retry_after=4.0)), "b": Scripted()}
     asking = pool(parts)
     asking.learned.of("b")[0].operate("open")
     said, error = await heard(asking, request())
     assert (error, texts(said)) == (None, ["at last"])
-    assert now() >= 9.0
+    assert now() >= 4.0
+
+
+@pytest.mark.parametrize(("told", "waited_for"), [(4.5, True), (5.1, False)])
+async def test_nobody_waits_longer_than_five_seconds_but_is_told_when_to_come_back(
+    told: float, waited_for: bool
+) -> None:
+    parts: dict[str, Scripted] = {"a": fails(1, ProviderOverloaded("later", retry_after=told))}
+    said, error = await heard(pool(parts), request())
+    assert (texts(said) == ["at last"]) == (error is None) == waited_for
+    assert (now() > 0) == waited_for
+    assert waited_for or (error is not None and error.retry_after == told)
 
 
 async def test_one_whose_breaker_has_opened_meanwhile_is_not_asked() -> None:
@@ -298,3 +309,15 @@ async def test_the_error_of_the_last_try_is_told() -> None:
     error = await failure(pool(parts), request())
     assert isinstance(error, AllProvidersFailed)
     assert error.details == {"a": "PROVIDER_OVERLOADED", "b": "PROVIDER_UNREACHABLE"}
+    assert error.retry_after is None
+
+
+async def test_where_several_failed_the_soonest_time_that_was_named_is_told() -> None:
+    parts: dict[str, Scripted] = {
+        "a": fails(99, ProviderOverloaded("later", retry_after=40.0)),
+        "b": fails(99, ProviderOverloaded("later", retry_after=20.0)),
+        "c": fails(99, ProviderRefused("no")),
+    }
+    error = await failure(pool(parts), request())
+    assert isinstance(error, AllProvidersFailed)
+    assert error.retry_after == 20.0

@@ -42,6 +42,12 @@ def test_what_an_operator_takes_out_stays_out_and_callers_may_come_back_after_th
     assert [desk.standing.refusal(task) for task in ("chat", "judge", "new", "newer")] == [None] * 4
 
 
+def test_where_each_task_has_a_breaker_none_is_made_for_all_of_them() -> None:
+    desk = Desk(per_task=True)
+    desk.standing.operate("open")
+    assert (desk.standing.snapshot()["breakers"], desk.gauge) == ([], {})
+
+
 @pytest.mark.parametrize("action", ["close", "reset"])
 def test_an_operator_closes_what_failures_have_opened(action: Any) -> None:
     desk = Desk(per_task=True)
@@ -226,6 +232,20 @@ def test_a_report_tells_of_a_spent_quota_too() -> None:
     assert "left alone" in str(desk.standing.snapshot()["resting"])
     desk.at += 10.0
     assert desk.standing.snapshot()["resting"] == ""
+
+
+def test_its_trouble_is_why_it_is_not_asked_for_some_task() -> None:
+    desk = Desk(per_task=True)
+    assert desk.standing.trouble == ""
+    desk.end(desk.begin("chat"))
+    desk.fail(task="judge")
+    assert (desk.standing.trouble, desk.standing.refusal("chat")) == ("a has failed too often lately", None)
+    desk.standing.cooldown.misconfigured(ProviderMisconfigured("who are you"))
+    assert desk.standing.trouble == "who are you"
+    desk.standing.operate("reset")
+    assert desk.standing.trouble == ""
+    desk.standing.operate("open")
+    assert "operator" in desk.standing.trouble
 
 
 def test_a_breaker_is_shown_as_closed_as_soon_as_there_is_one() -> None:

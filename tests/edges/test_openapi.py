@@ -218,7 +218,9 @@ async def fits(response: ClientResponse, path: str) -> str:
     if "$ref" in told:
         told = document()["components"]["responses"][told["$ref"].rpartition("/")[2]]
     missing = [name for name in told["headers"] if name not in response.headers]
-    assert missing == ["Retry-After"] * (response.status == 502 and bool(missing))  # only known where a provider says it
+    assert missing == ["Retry-After"] * (
+        response.status == 502 and bool(missing)
+    )  # only known where a provider says it
     body = await response.read()
     if "content" not in told:
         assert body == b""

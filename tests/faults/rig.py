@@ -37,7 +37,7 @@ max_retries = 1
 hedge = "off"
 balance = "priority"
 [breaker]
-min_calls = 5
+min_calls = 20
 open_cooldown_ms = 300
 max_cooldown_ms = 600
 [tasks.chat]

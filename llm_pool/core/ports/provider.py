@@ -19,7 +19,8 @@ class Health:
     """How a provider is. `loading` and `degraded` ones are asked, `unhealthy` ones only when nobody else is left.
 
     `absent` names those of its models, in its own words, that it does not have: they count as unhealthy. `cold` are
-    those of a `loading` one that are not in memory yet, none: all. `doubted`: it is well, but has fallen ill too often.
+    those that are not in memory yet; a `loading` one that names none loads all. `doubted`: it is well, but has fallen
+    ill too often.
     """
 
     state: State
@@ -30,7 +31,7 @@ class Health:
 
     def loads(self, model: str) -> bool:
         """Whether this model of it is not in memory yet."""
-        return self.state == "loading" and (not self.cold or model in self.cold)
+        return model in self.cold or (self.state == "loading" and not self.cold)
 
 
 class Provider(Protocol):

@@ -250,15 +250,15 @@ def state(
 ) -> Health:
     """The health of a server that answers, serving `models` (none: any). `loaded` None: it cannot say, so all are."""
     missing = _absent(models, installed)
+    waiting = [model for model in models if model == loading or (loaded is not None and canonical(model) not in loaded)]
+    cold = frozenset(waiting) - frozenset(missing)
     if missing:
         why = "; ".join(f'model "{model}" is not installed: run "ollama pull {model}"' for model in missing)
-        return Health("unhealthy" if len(missing) == len(models) else "degraded", why, frozenset(missing))
+        return Health("unhealthy" if len(missing) == len(models) else "degraded", why, frozenset(missing), cold)
     if loading is not None:
-        return Health("loading", f'model "{loading}" is being loaded', cold=frozenset({loading}))
-    cold = [] if loaded is None else _absent(models, loaded)
+        return Health("loading", f'model "{loading}" is being loaded', cold=cold)
     if cold:
-        why = "not in memory yet, the next answer loads it: " + ", ".join(cold)
-        return Health("loading", why, cold=frozenset(cold))
+        return Health("loading", "not in memory yet, the next answer loads it: " + ", ".join(waiting), cold=cold)
     return Health("healthy")
 
 

@@ -126,9 +126,10 @@ async def test_what_failures_have_opened_can_be_closed(action: str) -> None:
         await ask(up, 502)  # it is asked
 
 
-async def test_one_of_its_models_may_be_meant() -> None:
+@pytest.mark.parametrize("model", ["other/n", "n"])
+async def test_one_of_its_models_may_be_meant(model: str) -> None:
     async with running_pool(SIM + TWO + ADMIN) as up:
-        told = await post(up, {"action": "open", "model": "other/n"}, path="/admin/breakers/two")
+        told = await post(up, {"action": "open", "model": model}, path="/admin/breakers/two")
         assert [each["model"] for each in told["deployments"]] == ["other/m", "other/n"]
         assert [[each["state"] for each in model["breakers"]] for model in told["deployments"]] == [[], ["open"]]
         await ask(up, model="other/m")

@@ -89,9 +89,14 @@ async def test_a_pool_whose_only_provider_is_taken_out_is_not_ready_until_it_is_
         else:
             standing.cooldown.misconfigured(ProviderMisconfigured("it does not know the key"))
         assert await get(up, "/readyz", 503) == {"status": "no usable provider"}
-        assert "chat" in (await get(up, "/health/detailed"))["tasks_without_provider"]
+        detail = await get(up, "/health/detailed")
+        assert "chat" in detail["tasks_without_provider"]
+        assert detail["providers"]["one"]["state"] == "unhealthy"
+        assert detail["providers"]["one"]["why"] == standing.trouble != ""
+        assert (await get(up, "/health"))["providers"] == {"one": "unhealthy"}
         assert await get(up, "/livez") == {"status": "ok"}
         standing.operate("reset")
+        assert (await get(up, "/health"))["providers"] == {"one": "healthy"}
         assert await get(up, "/readyz") == {"status": "ok"}
         assert (await get(up, "/health/detailed"))["tasks_without_provider"] == []
 
@@ -101,6 +106,7 @@ async def test_a_pool_is_ready_though_its_only_provider_rests_or_fails() -> None
     async with running_pool(SIM) as up:
         [standing] = up.pool.learned.of("one")
         standing.cooldown.limited(60.0)
+        assert (await get(up, "/health"))["providers"] == {"one": "degraded"}
         for _ in range(10):
             breaker, permit = standing.begin("chat", tokens=0, panic=True)
             breaker.ended(permit, "failure")
