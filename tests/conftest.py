@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 
-settings.register_profile("no deadline", deadline=None)  # of milliseconds per example: a busy machine is no bug
-settings.load_profile("no deadline")
+# No deadline of milliseconds per example: a busy machine is no bug.
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=200)
 
 
 # Families that take long run when their flag asks for them: marker -> what it adds.
@@ -30,6 +31,13 @@ SLOW = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     for family, what in SLOW.items():
         parser.addoption(f"--{family}", action="store_true", help=what)
+    parser.addoption(
+        "--thorough", action="store_true", help="also on asyncio's own loop, and with five times the examples"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("thorough" if config.getoption("--thorough") else "quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,10 +50,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Virtual time for every test, but both real loops for one marked `real_time` (on test, class or module)."""
-    if item.get_closest_marker("real_time"):
-        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
-    return {"virtual": VirtualLoop}
+    """Virtual time for every test, but a real loop for one marked `real_time` (on test, class or module)."""
+    if not item.get_closest_marker("real_time"):
+        return {"virtual": VirtualLoop}
+    both = {"asyncio": asyncio.SelectorEventLoop} if config.getoption("--thorough") else {}
+    return {"uvloop": uvloop.new_event_loop, **both}
 
 
 @pytest.fixture(autouse=True)

@@ -201,6 +201,7 @@ def collected() -> Iterator[None]:
         gc.unfreeze()
 
 
+@pytest.mark.faults
 async def test_500_calls_end_with_their_deadline() -> None:
     """On both edges, whole and as streams, before and after the first word: 99 of 100 within 100 ms of it.
 
@@ -274,6 +275,7 @@ async def test_a_grpc_reader_who_does_not_read_is_ended_at_the_deadline() -> Non
 # --- Nothing is left --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.faults
 async def test_200_calls_of_every_kind_leave_nothing_behind() -> None:
     """Tasks, file descriptors, upstream connections and streams: as many after as before."""
     async with FakeOllama(MODELS) as fake:

@@ -19,6 +19,8 @@ from tests.running import running_pool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.faults
+
     from tests.running import Up
 
 HOSTILE = {
