@@ -19,9 +19,9 @@ from tests.running import running_pool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.faults
-
     from tests.running import Up
+
+pytestmark = pytest.mark.faults
 
 HOSTILE = {
     "one letter": "a" * 16_384,
