@@ -203,7 +203,7 @@ class Breaker:
             "state": self.state,
             "calls": len(self._calls),
             "failed": self._failed,
-            "opens_in": None if self.held else round(self.opens_in(), 3),
+            "tries_again_in": None if self.held else round(self.opens_in(), 3),
             "held": self.held,
         }
 

@@ -242,6 +242,13 @@ class Standing:
             else:
                 self.quota.allowed = terms.quota
 
+    def _about(self, task: str) -> dict[str, object]:
+        """What a line of the log tells of a breaker, beside what it is now."""
+        breaker = self.breakers.get(task)
+        seen = {} if breaker is None else breaker.snapshot()
+        told = {"task": task or None, "calls": seen.get("calls"), "failed": seen.get("failed")}
+        return {name: value for name, value in told.items() if value is not None}
+
     def _forget_breakers(self) -> None:
         for key in self.breakers:
             self._metrics.breaker_state.forget(self.name, self.model, key)
@@ -305,7 +312,7 @@ class Standing:
                 logging.WARNING if after == "open" else logging.INFO,
                 "circuit breaker is %s",
                 after.replace("_", "-"),
-                extra=fields(deployment=self.name, model=self.model, before=before, **({"task": task} if task else {})),
+                extra=fields(deployment=self.name, model=self.model, before=before, **self._about(task)),
             )
 
         return told

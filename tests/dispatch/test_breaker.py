@@ -97,7 +97,13 @@ def test_what_is_older_than_the_window_does_not_count() -> None:
 def test_only_the_last_calls_of_a_full_window_count() -> None:
     bench = Bench()
     bench.calls("f" * 4 + "s" * 11 + "f" * 5)
-    assert bench.breaker.snapshot() == {"state": "closed", "calls": 20, "failed": 9, "opens_in": 0.0, "held": False}
+    assert bench.breaker.snapshot() == {
+        "state": "closed",
+        "calls": 20,
+        "failed": 9,
+        "tries_again_in": 0.0,
+        "held": False,
+    }
     bench.calls("sf")  # two of the first ones have left
     assert bench.breaker.snapshot()["failed"] == 8
     bench.calls("ff")
@@ -300,7 +306,7 @@ def test_the_failures_are_forgotten_when_it_closes() -> None:
     bench = Bench()
     bench.half_open()
     assert bench.breaker.snapshot() == {
-        "state": "half_open", "calls": 10, "failed": 10, "opens_in": 0.0, "held": False,
+        "state": "half_open", "calls": 10, "failed": 10, "tries_again_in": 0.0, "held": False,
     }  # fmt: skip
     bench.calls("ss")
     assert bench.breaker.snapshot()["calls"] == 0

@@ -72,7 +72,7 @@ def test_held_open_it_stays_open_until_it_is_closed_by_hand() -> None:
     for _ in range(5):
         bench.breaker.ended(bench.begin(panic=True), "success")
     assert (bench.breaker.state, bench.breaker.begin(), bench.breaker.opens_in()) == ("open", None, 30.0)
-    assert bench.breaker.snapshot() == {"state": "open", "calls": 0, "failed": 0, "opens_in": None, "held": True}
+    assert bench.breaker.snapshot() == {"state": "open", "calls": 0, "failed": 0, "tries_again_in": None, "held": True}
     bench.breaker.close()
     assert (bench.breaker.state, bench.breaker.held) == ("closed", False)
     assert bench.told == [("closed", "open"), ("open", "closed")]
@@ -94,7 +94,13 @@ def test_closed_by_hand_it_forgets_everything(how: str) -> None:
     bench.half_open()
     bench.calls("f")
     getattr(bench.breaker, how)()
-    assert bench.breaker.snapshot() == {"state": "closed", "calls": 0, "failed": 0, "opens_in": 0.0, "held": False}
+    assert bench.breaker.snapshot() == {
+        "state": "closed",
+        "calls": 0,
+        "failed": 0,
+        "tries_again_in": 0.0,
+        "held": False,
+    }
     bench.trip()
     assert bench.breaker.opens_in() == 5.0
 

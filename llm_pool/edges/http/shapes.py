@@ -259,7 +259,9 @@ class BreakerState(_Shape):
     state: Literal["closed", "half_open", "open"]
     calls: _Count = Field(description="that are looked back on")
     failed: _Count = Field(description="of these")
-    opens_in: float | None = Field(description="seconds until it lets a call through again; null: an operator must")
+    tries_again_in: float | None = Field(
+        description="seconds until it lets a call through again; null: an operator must close it"
+    )
     held: bool = Field(description="whether an operator has opened it")
 
 

@@ -91,7 +91,7 @@ async def test_what_is_opened_is_not_asked_until_it_is_closed() -> None:
         told = await post(up, {"action": "open"})
         assert told["provider"] == "one"
         [breaker] = told["deployments"][0]["breakers"]
-        assert (breaker["state"], breaker["held"], breaker["opens_in"]) == ("open", True, None)
+        assert (breaker["state"], breaker["held"], breaker["tries_again_in"]) == ("open", True, None)
         refused = await ask(up, 503)
         assert refused["error"]["code"] == "PROVIDER_UNAVAILABLE"
         assert await states(up) == {("one", "sim/m"): 2.0}
@@ -101,7 +101,7 @@ async def test_what_is_opened_is_not_asked_until_it_is_closed() -> None:
 
         told = await post(up, {"action": "close"})
         [breaker] = told["deployments"][0]["breakers"]
-        assert (breaker["state"], breaker["held"], breaker["opens_in"]) == ("closed", False, 0.0)
+        assert (breaker["state"], breaker["held"], breaker["tries_again_in"]) == ("closed", False, 0.0)
         await ask(up)
         assert await states(up) == {("one", "sim/m"): 0.0}
 
