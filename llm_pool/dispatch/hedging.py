@@ -138,11 +138,6 @@ class Hedging:
         if not known.due:
             self._learn(key, known)
 
-    def median(self, key: Hashable) -> float | None:
-        """Seconds that half the callers of `key` waited; None of one that was never asked. Costs some 50 us."""
-        known = self._known.get(key)
-        return None if known is None else known.sketch.median
-
     def _late(self, key: Hashable) -> bool:
         known = self._known.get(key)
         return known is not None and known.late > LATE
