@@ -196,14 +196,10 @@ class ByOutstanding:
         return [each for _, _, _, each in ranked]
 
 
-class ByPriority:
+class ByPriority(ByLatency):
     """The lowest priority first, and within one the least latency. The random one is one of the lowest, too."""
 
-    __slots__ = ("_draw", "_now")
-
-    def __init__(self, *, random: Random, now: Clock) -> None:
-        self._draw = random.random
-        self._now = now
+    __slots__ = ()
 
     def order(self, candidates: Sequence[C]) -> list[C]:
         if len(candidates) < 2:  # noqa: PLR2004 - no choice
