@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from llm_pool.core.outcome import OUTRUN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client import Metric
 
@@ -82,7 +82,8 @@ class Metrics:
         self.in_flight = 0
         self.asked: defaultdict[str, int] = defaultdict(int)  # calls under way, by deployment
         self.registry = registry = CollectorRegistry()
-        registry.register(_Before(self.count))  # the first to be collected
+        self._before: list[Callable[[], None]] = [self.count]
+        registry.register(_Before(self._before))  # the first to be collected
         self.requests = Labelled(
             Counter(
                 "llm_pool_requests",
@@ -212,7 +213,7 @@ class Metrics:
 
     def before_scrapes(self, do: Callable[[], None]) -> None:
         """Have this done, in another thread, before every look at the metrics."""
-        self.registry.register(_Before(do))
+        self._before.append(do)
 
     def request_ended(self, ended: Ended) -> None:
         self._requests.append(ended)
@@ -267,14 +268,15 @@ class Metrics:
 class _Before(Collector):
     """Has no metrics: is asked first, and does what must be done before the others are."""
 
-    def __init__(self, do: Callable[[], None]) -> None:
+    def __init__(self, do: Sequence[Callable[[], None]]) -> None:
         self._do = do
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        self._do()
+        for each in self._do:
+            each()
         return ()
 
 

@@ -248,7 +248,6 @@ def test_who_is_left_alone_is_shown_before_every_scrape_and_who_is_gone_is_not()
     office, provider = Office(), Scripted()
 
     def shown() -> dict[tuple[str, str], float]:
-        office.metrics.render()
         return {
             (sample.labels["deployment"], sample.labels["model"]): sample.value
             for family in office.metrics.registry.collect()
