@@ -186,7 +186,7 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             return None
         self._race = Race(
             attempts.races, self._request, deployment, second, kind=kind, key=self._key(deployment), speak_by=speak_by,
-             tried=self._tried,
+            tried=self._tried,
         )  # fmt: skip
         return self._race
 

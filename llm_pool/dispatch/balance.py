@@ -78,12 +78,10 @@ class Load:
         self.outstanding -= 1
         self._ended = self._now()
 
-    def latency(self) -> float:
-        """Seconds to its first token, as far as is known: 0 before its first call, `SILENT` while that lasts."""
-        return self.latency_at(self._now())
-
     def latency_at(self, now: float) -> float:
-        """The same at an instant that the caller has just read, so that several are compared at one."""
+        """Seconds to its first token, as far as is known: 0 before its first call, `SILENT` while that lasts. `now` is
+        the caller's, so that several are compared at the same instant.
+        """
         if self.outstanding:
             return self._mean if self._spoken else SILENT
         return self._mean * math.exp((self._ended - now) / FADES)

@@ -121,7 +121,7 @@ class Beside:
         try:
             async for event in rest:
                 await self._rest.put(event)
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it: what was entered is left, and told why
             await inner.__aexit__(type(error), error, error.__traceback__)
             raise
         await inner.__aexit__(None, None, None)

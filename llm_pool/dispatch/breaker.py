@@ -16,7 +16,7 @@
    does not enter the window, breaks no row of failures, and gives a probe's place back.
 7. Panic: where every candidate is open, the caller asks one nevertheless. A success counts like a probe's; a failure
    changes nothing, or a pool under load would never stop extending its own outage.
-8. `open()` by hand holds it open, whatever the time and whatever succeeds, until `close()` or `reset()`.
+8. `open()` by hand holds it open, whatever the time and whatever succeeds, until `close()`.
 
 Five in a row is Finagle's failure accrual; the span and the rest were measured for this pool: `benchmarks.breaker`.
 """
@@ -192,12 +192,8 @@ class Breaker:
                 self._generation += 2
                 self._probing = 0
 
-    def reset(self) -> None:
-        """By hand: as if it had never been asked, which is what closing comes to."""
-        self.close()
-
     def snapshot(self) -> dict[str, str | int | float | bool | None]:
-        """For a report. `calls` and `failed` count the window, `opens_in` is in seconds, None while it is held."""
+        """For a report. `calls` and `failed` count the window; `tries_again_in`: seconds, None while held."""
         self._forget(self._now())
         return {
             "state": self.state,

@@ -288,10 +288,8 @@ class Standing:
             match action:
                 case "open":
                     breaker.open()
-                case "close":
+                case "close" | "reset":
                     breaker.close()
-                case "reset":
-                    breaker.reset()
                 case _:
                     assert_never(action)
 

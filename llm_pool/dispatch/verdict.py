@@ -1,4 +1,4 @@
-"""What the end of a call says about the deployment: that it works, that it does not, or nothing. Pure."""
+"""What the bad end of a call says about the deployment: that it does not work, or nothing. Pure."""
 
 from __future__ import annotations
 
@@ -24,16 +24,14 @@ UNUSUAL = 20.0  # seconds of silence that are held against a deployment of which
 _NOT_ITS_FAULT = (ProviderLimited, ProviderMisconfigured, ProviderRefused, InvalidOutput, ProviderUnavailable)
 
 
-def verdict_of(error: BaseException | None, *, late: bool, silent_for: float | None, usual: float | None) -> Verdict:
-    """`error` is what its events, or the opening of them, ended with: None where they ended well.
+def verdict_of(error: BaseException, *, late: bool, silent_for: float | None, usual: float | None) -> Verdict:
+    """Of a call that did not end well. `error` is what its events, or the opening of them, ended with.
 
     A deadline arrives as a cancellation: `late` says so. Whether it speaks against the deployment depends on whether it
     would usually have spoken by then. `silent_for`: seconds without a word, None where it has spoken; `usual`: its
     median time to first token.
     """
     match error:
-        case None:
-            return "success"
         case ProviderError() if isinstance(error, _NOT_ITS_FAULT):
             return "neutral"
         case ProviderError() if not isinstance(error, OutOfTime):

@@ -89,13 +89,13 @@ def firsts(mode: Mode, *some: Some, rounds: int = 20_000) -> dict[str, float]:
 
 def test_nothing_is_known_at_first_and_its_first_call_is_a_penalty_until_it_speaks() -> None:
     load = Load(now=TIME)
-    assert load.latency() == 0
+    assert load.latency_at(load._now()) == 0
     load.begin()
-    assert load.latency() == SILENT
+    assert load.latency_at(load._now()) == SILENT
     load.first_token(0.4)
-    assert load.latency() == 0.4
+    assert load.latency_at(load._now()) == 0.4
     load.end()
-    assert load.latency() == 0.4
+    assert load.latency_at(load._now()) == 0.4
 
 
 def test_calls_under_way_are_counted_and_one_that_never_spoke_leaves_nothing_known() -> None:
@@ -106,7 +106,7 @@ def test_calls_under_way_are_counted_and_one_that_never_spoke_leaves_nothing_kno
     load.end()
     assert load.outstanding == 1
     load.end()
-    assert (load.latency(), load.outstanding) == (0, 0)
+    assert (load.latency_at(load._now()), load.outstanding) == (0, 0)
 
 
 def test_a_sample_weighs_by_the_time_since_the_one_before() -> None:
@@ -117,12 +117,12 @@ def test_a_sample_weighs_by_the_time_since_the_one_before() -> None:
     time.now += 0.05 * WINDOW
     load.first_token(2.0)
     expected = 2.0 - math.exp(-0.05)
-    assert load.latency() == pytest.approx(expected)
+    assert load.latency_at(load._now()) == pytest.approx(expected)
     load.first_token(50.0)  # at the same instant: no more than one sample of many
-    assert load.latency() == pytest.approx(expected)
+    assert load.latency_at(load._now()) == pytest.approx(expected)
     time.now += 0.2 * WINDOW
     load.first_token(0.5)
-    assert load.latency() == pytest.approx(0.5 + (expected - 0.5) * math.exp(-0.2))
+    assert load.latency_at(load._now()) == pytest.approx(0.5 + (expected - 0.5) * math.exp(-0.2))
 
 
 def test_no_single_sample_weighs_much_and_a_good_one_more_than_a_bad_one() -> None:
@@ -132,17 +132,17 @@ def test_no_single_sample_weighs_much_and_a_good_one_more_than_a_bad_one() -> No
     load.first_token(1.0)
     time.now += 100 * WINDOW
     load.first_token(21.0)
-    assert load.latency() == pytest.approx(1.0 + 20 * WORSE)
+    assert load.latency_at(load._now()) == pytest.approx(1.0 + 20 * WORSE)
     time.now += 100 * WINDOW
     load.first_token(1.0)
-    assert load.latency() == pytest.approx(1.0 + 20 * WORSE * (1 - BETTER))
+    assert load.latency_at(load._now()) == pytest.approx(1.0 + 20 * WORSE * (1 - BETTER))
 
 
 def test_what_took_no_time_is_known() -> None:
     load = Load(now=TIME)
     load.begin()
     load.first_token(0.0)
-    assert load.latency() == 0
+    assert load.latency_at(load._now()) == 0
 
 
 def test_what_is_known_fades_while_it_is_idle_and_only_then() -> None:
@@ -151,13 +151,13 @@ def test_what_is_known_fades_while_it_is_idle_and_only_then() -> None:
     load.begin()
     load.first_token(1.0)
     time.now += 10 * FADES
-    assert load.latency() == 1.0
+    assert load.latency_at(load._now()) == 1.0
     load.end()
-    assert load.latency() == 1.0
+    assert load.latency_at(load._now()) == 1.0
     time.now += FADES
-    assert load.latency() == pytest.approx(1 / math.e)
+    assert load.latency_at(load._now()) == pytest.approx(1 / math.e)
     load.begin()
-    assert load.latency() == 1.0
+    assert load.latency_at(load._now()) == 1.0
 
 
 def test_of_two_calls_the_end_of_the_last_begins_the_idle_time() -> None:
@@ -169,7 +169,7 @@ def test_of_two_calls_the_end_of_the_last_begins_the_idle_time() -> None:
     load.end()
     time.now += FADES
     load.end()
-    assert load.latency() == 1.0
+    assert load.latency_at(load._now()) == 1.0
 
 
 def test_silence_counts_where_it_is_longer_than_was_expected() -> None:
@@ -179,9 +179,9 @@ def test_silence_counts_where_it_is_longer_than_was_expected() -> None:
     load.first_token(2.0)
     time.now += WINDOW
     load.silent(1.0)
-    assert load.latency() == 2.0
+    assert load.latency_at(load._now()) == 2.0
     load.silent(3.0)
-    assert load.latency() == pytest.approx(2.0 + WORSE)
+    assert load.latency_at(load._now()) == pytest.approx(2.0 + WORSE)
 
 
 def test_the_silence_of_one_that_never_spoke_counts_until_it_speaks() -> None:
@@ -189,12 +189,12 @@ def test_the_silence_of_one_that_never_spoke_counts_until_it_speaks() -> None:
     load.begin()
     load.silent(9.0)
     load.silent(1.0)
-    assert load.latency() == SILENT
+    assert load.latency_at(load._now()) == SILENT
     load.end()
-    assert load.latency() == 9.0
+    assert load.latency_at(load._now()) == 9.0
     load.begin()
     load.first_token(0.5)
-    assert load.latency() == 0.5
+    assert load.latency_at(load._now()) == 0.5
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 1_000)), min_size=1, max_size=30))
@@ -206,7 +206,7 @@ def test_a_mean_stays_within_what_was_measured(samples: list[tuple[float, float]
         load.first_token(seconds)
         time.now += later
     measured = [seconds for seconds, _ in samples]
-    assert min(measured) * (1 - 1e-9) <= load.latency() <= max(measured) * (1 + 1e-9)
+    assert min(measured) * (1 - 1e-9) <= load.latency_at(load._now()) <= max(measured) * (1 + 1e-9)
 
 
 # --- What all orders have in common -----------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.dispatch.test_breaker import Bench
 
 # --- Panic ------------------------------------------------------------------------------------------------------
@@ -88,12 +86,11 @@ def test_opening_by_hand_takes_the_places_of_probes() -> None:
     assert bench.told[-1] == ("half_open", "open")
 
 
-@pytest.mark.parametrize("how", ["close", "reset"])
-def test_closed_by_hand_it_forgets_everything(how: str) -> None:
+def test_closed_by_hand_it_forgets_everything() -> None:
     bench = Bench()
     bench.half_open()
     bench.calls("f")
-    getattr(bench.breaker, how)()
+    bench.breaker.close()
     assert bench.breaker.snapshot() == {
         "state": "closed",
         "calls": 0,
@@ -105,11 +102,11 @@ def test_closed_by_hand_it_forgets_everything(how: str) -> None:
     assert bench.breaker.opens_in() == 5.0
 
 
-def test_reset_while_closed_forgets_failures_and_what_is_under_way() -> None:
+def test_closing_while_closed_forgets_failures_and_what_is_under_way() -> None:
     bench = Bench()
     old = bench.begin()
     bench.calls("f" * 9)
-    bench.breaker.reset()
+    bench.breaker.close()
     bench.breaker.ended(old, "failure")
     assert bench.breaker.snapshot()["calls"] == 0
     assert bench.told == []

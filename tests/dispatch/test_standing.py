@@ -202,11 +202,11 @@ def test_silence_makes_it_slow_and_a_quick_failure_does_not_make_it_quick(error:
     call[1].first_token = desk.at + 1.0
     desk.standing.spoke(1.0)
     desk.end(call)
-    before = desk.standing.load.latency()
+    before = desk.standing.load.latency_at(desk.at)
     silent = desk.begin()
     desk.at += 30.0 if slow else 0.001
     desk.end(silent, error)
-    assert (desk.standing.load.latency() > before) == slow
+    assert (desk.standing.load.latency_at(desk.at) > before) == slow
     assert len(desk.standing.words) == 1
 
 

@@ -39,11 +39,6 @@ NOT_OWN = [ProviderLimited, ProviderMisconfigured, ProviderRefused, InvalidOutpu
 SILENCES = st.none() | st.floats(0.0, 1e6)
 
 
-@given(late=st.booleans(), silent_for=SILENCES, usual=SILENCES)
-def test_an_answer_is_a_success_however_long_it_took(late: bool, silent_for: float | None, usual: float | None) -> None:
-    assert verdict_of(None, late=late, silent_for=silent_for, usual=usual) == "success"
-
-
 @pytest.mark.parametrize("kind", OWN)
 @given(late=st.booleans(), silent_for=SILENCES, usual=SILENCES)
 def test_its_own_failures_are_failures(
