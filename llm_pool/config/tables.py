@@ -10,6 +10,15 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from llm_pool.config.base import LARGEST_PORT, Conflict, Filled, Milliseconds, Name, Positive, Section, Share
 from llm_pool.core.errors import shown
 
+Driver = Literal["ollama", "openai", "openrouter", "anthropic", "builtin", "sim"]
+
+# Where a driver's key is, where its table names neither a key nor an address of its own.
+KEYS: dict[str, str] = {
+    "openai": "env:OPENAI_API_KEY",
+    "openrouter": "env:OPENROUTER_API_KEY",
+    "anthropic": "env:ANTHROPIC_API_KEY",
+}
+
 RESERVED = {"pool": "strategies", "task": "tasks"}  # first parts of model ids that are no provider's
 
 
@@ -58,12 +67,19 @@ class ProviderTable(Section):
     """One `[[providers]]` table: a deployment."""
 
     name: Name = Field(description="unique; shown in /health")
-    driver: Literal["ollama", "builtin", "sim"] = Field(description="which wire it speaks")
+    driver: Driver = Field(
+        description='which wire it speaks: "openai" is that of OpenAI and of every server compatible with it (vLLM, '
+        "llama-server, LM Studio and others, by base_url)"
+    )
     provider: Name | None = Field(None, description="first part of its public model ids; default: the driver")
     base_url: str | None = Field(None, description="where it listens; default: the driver's usual address")
     model: str | None = Field(None, min_length=1, description="the one model it serves")
     models: list[Filled] | None = Field(None, min_length=1, description='the models it serves; ["*"]: any by name')
-    api_key: str | None = Field(None, description="reference to its key: env:NAME or file:PATH, never the key")
+    api_key: str | None = Field(
+        None,
+        description="reference to its key: env:NAME or file:PATH, never the key; default, without a base_url of its "
+        "own: the driver's usual variable, such as OPENAI_API_KEY",
+    )
     tasks: list[Filled] = Field(default_factory=list, description="tasks it is asked for; empty: all")
     weight: float = Field(1.0, gt=0, le=1_000_000, description="its share of the traffic")
     accuracy: Share | None = Field(None, description="how often it is right: the prior of its vote")
@@ -81,6 +97,8 @@ class ProviderTable(Section):
     daily_tokens: Positive | None = Field(None, description="its quota of tokens from midnight to midnight UTC")
     priority: int = Field(0, ge=0, le=1_000, description='with qos.balance = "priority": the lowest is asked first')
     extra_headers: dict[str, str] = Field(default_factory=dict, description="sent with every call")
+    app_url: str | None = Field(None, description="openrouter: the site its statistics name (HTTP-Referer)")
+    app_name: str | None = Field(None, description="openrouter: the name its statistics show (X-Title)")
     num_ctx: Positive | None = Field(None, description="ollama: context window in tokens")
     keep_alive: str | None = Field(None, description='ollama: how long the model stays in memory ("10m", "-1")')
     preload: bool = Field(False, description="ollama: load the model at start")
@@ -90,6 +108,11 @@ class ProviderTable(Section):
     def served(self) -> tuple[str, ...]:
         """The models it serves, by the provider's own names."""
         return tuple(self.models or ([self.model] if self.model else []))
+
+    @property
+    def key(self) -> str | None:
+        """The reference to its key. An address of its own is never sent the key that is meant for the usual one."""
+        return self.api_key or (KEYS.get(self.driver) if self.base_url is None else None)
 
     @property
     def prefix(self) -> str:

@@ -168,10 +168,37 @@ class ProviderRefused(ProviderError):
     reason = "PROVIDER_REFUSED"
 
 
+class RequestRefused(ProviderRefused):
+    """It would not take this request, and says that the request itself is why (400, 413, 422)."""
+
+    reason = "REFUSED_BY_PROVIDER"
+
+
+class ContextTooLong(RequestRefused):
+    """The question, with the room for its answer, is longer than the model's context."""
+
+    reason = "CONTEXT_LENGTH_EXCEEDED"
+
+
+class Unsupported(RequestRefused):
+    """What is asked for cannot be said in its protocol. Nothing was sent."""
+
+    reason = "UNSUPPORTED_BY_PROVIDER"
+
+
 class ProviderMisconfigured(ProviderError):
     """It does not know our key or our model (401, 403, 404)."""
 
     reason = "PROVIDER_MISCONFIGURED"
+
+
+class ProviderNotConfigured(ProviderError):
+    """It is known, and has no key. `variable` is the one that is missing."""
+
+    reason = "PROVIDER_NOT_CONFIGURED"
+
+    def __init__(self, message: str, *, variable: str = "") -> None:
+        super().__init__(message, details={"variable": variable} if variable else None)
 
 
 class ProviderGarbled(ProviderError):

@@ -16,16 +16,19 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, assert_never
 
 from llm_pool.core.types import (
     Event,
     Finished,
     FinishReason,
+    Logprob,
     Phase,
+    Reasoning,
     ReasoningDelta,
     Request,
     Started,
+    Text,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -91,58 +94,124 @@ class Mapped(AbstractAsyncContextManager[Events]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A stream, added up."""
+    """A stream, added up. `parts` is all that was said, in order; `logprobs` those of its text, where asked for."""
 
-    content: str
+    parts: tuple[Text | Reasoning | ToolCall, ...]
     model: str
     provider: str
     reason: FinishReason
     usage: Usage
-    reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    stopped_by: str = ""
+    logprobs: tuple[Logprob, ...] = ()
+    vectors: tuple[tuple[float, ...], ...] = ()
+    counted: int | None = None
 
+    @property
+    def content(self) -> str:
+        return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
-@dataclass(slots=True)
-class _Call:
-    id: str = ""
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
+    @property
+    def reasoning(self) -> str:
+        return "".join([part.text for part in self.parts if isinstance(part, Reasoning)])
 
-
-def _joined(calls: dict[int, _Call]) -> tuple[ToolCall, ...]:
-    return tuple(ToolCall(call.id, call.name, "".join(call.arguments)) for _, call in sorted(calls.items()))
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple([part for part in self.parts if isinstance(part, ToolCall)])
 
 
 async def collect(events: Events) -> Answer:
     """Add a stream up. The stream has one `Started` and ends with `Finished`, or with its own error."""
-    text: list[str] = []
-    reasoning: list[str] = []
-    calls: dict[int, _Call] = {}
-    started = Started("", "")
+    sum_of = Sum()
     async for event in events:
+        if isinstance(event, Finished):
+            return sum_of.answer(event)
+        sum_of.add(event)
+    raise AssertionError("a provider's stream ended with neither Finished nor an error")
+
+
+class Sum:
+    """What a stream has said so far."""
+
+    __slots__ = ("_calls", "_logprobs", "_open", "_parts", "_started")
+
+    def __init__(self) -> None:
+        self._parts: list[_Block] = []
+        self._open: _Block | None = None  # what the next piece of its kind belongs to
+        self._calls: dict[int, _Block] = {}
+        self._logprobs: list[Logprob] = []
+        self._started = Started("", "")
+
+    def add(self, event: Event) -> None:
         match event:
             case TextDelta():
-                text.append(event.text)
+                self._block("text").pieces.append(event.text)
+                self._logprobs += event.logprobs
             case ReasoningDelta():
-                reasoning.append(event.text)
+                self._think(event)
             case ToolCallDelta():
-                call = calls.setdefault(event.index, _Call())
-                call.id, call.name = call.id or event.id, call.name or event.name
-                call.arguments.append(event.arguments)
+                self._call(event)
             case Started():
-                started = event
-            case Finished():
-                return Answer(
-                    content="".join(text),
-                    model=started.model,
-                    provider=started.provider,
-                    reason=event.reason,
-                    usage=event.usage,
-                    reasoning="".join(reasoning),
-                    tool_calls=_joined(calls) if calls else (),
-                )
-            case Phase() | Warning():
+                self._started = event
+            case Phase() | Warning() | Finished():
                 pass
             case _:
                 assert_never(event)
-    raise AssertionError("a provider's stream ended with neither Finished nor an error")
+
+    def answer(self, end: Finished) -> Answer:
+        return Answer(
+            parts=tuple([block.part() for block in self._parts]),
+            model=self._started.model,
+            provider=self._started.provider,
+            reason=end.reason,
+            usage=end.usage,
+            stopped_by=end.stopped_by,
+            logprobs=tuple(self._logprobs),
+            vectors=end.vectors,
+            counted=end.counted,
+        )
+
+    def _block(self, kind: Literal["text", "reasoning"]) -> _Block:
+        if self._open is None or self._open.kind != kind:
+            self._open = _Block(kind)
+            self._parts.append(self._open)
+        return self._open
+
+    def _think(self, event: ReasoningDelta) -> None:
+        if event.redacted:
+            self._open = None
+        block = self._block("reasoning")
+        block.pieces.append(event.text)
+        block.provider = event.provider
+        if event.opaque or event.redacted:
+            block.opaque, block.redacted = event.opaque, event.redacted
+            self._open = None
+
+    def _call(self, event: ToolCallDelta) -> None:
+        call = self._calls.get(event.index)
+        if call is None:
+            call = self._calls[event.index] = _Block("call")
+            self._parts.append(call)
+        call.id, call.name = call.id or event.id, call.name or event.name
+        call.pieces.append(event.arguments)
+        self._open = None
+
+
+@dataclass(slots=True)
+class _Block:
+    """One part while it is being said."""
+
+    kind: Literal["text", "reasoning", "call"]
+    pieces: list[str] = field(default_factory=list)
+    id: str = ""
+    name: str = ""
+    opaque: str = ""
+    redacted: bool = False
+    provider: str = ""
+
+    def part(self) -> Text | Reasoning | ToolCall:
+        said = "".join(self.pieces)
+        if self.kind == "text":
+            return Text(said)
+        if self.kind == "call":
+            return ToolCall(self.id, self.name, said)
+        return Reasoning(said, self.opaque, self.redacted, self.provider)

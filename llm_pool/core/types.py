@@ -15,19 +15,32 @@ Role = Literal["system", "user", "assistant", "tool"]
 # Why an answer ended, one vocabulary for all providers.
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
+# What is asked of a model: an answer, the vectors of texts, or how many tokens a question is.
+Operation = Literal["chat", "embed", "count"]
+
+# How long a provider is asked to keep what precedes this in its prompt cache; "" where nothing is said.
+Keep = Literal["", "5m", "1h"]
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
     text: str
+    keep: Keep = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image by value or by address. An address is passed on or refused, never fetched by us."""
+    """An image by value or by address. An address is passed on or refused, never fetched by us.
+
+    `media_type` is such as `image/png`, empty where only the address is known. `detail`: how closely to look, in the
+    words of OpenAI (`low`, `high`, `auto`); empty: not said.
+    """
 
     media_type: str
     data: bytes | None = None
     url: str | None = None
+    detail: str = ""
+    keep: Keep = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +50,35 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+    keep: Keep = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
+    """What came of a call. `parts` are what it returned, in order."""
+
     call_id: str
-    content: str
+    parts: tuple[Text | Image, ...]
     is_error: bool = False
+    keep: Keep = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a model thought. `opaque` must come back to its `provider` byte-equal."""
+    """What a model thought, one block of it.
+
+    `opaque` is what its provider needs to know its own thought again (a signature, or, where it is `redacted`, all of
+    the block); it must come back to that provider byte-equal, and goes to no other. `provider` is the first part of
+    its model ids, "" where nobody knows whose it is.
+    """
 
     text: str
-    opaque: bytes = b""
+    opaque: str = ""
+    redacted: bool = False
     provider: str = ""
 
 
@@ -69,11 +96,51 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the caller offers. `parameters` is the JSON Schema of its arguments, None where it has none."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+    strict: bool | None = None
+    keep: Keep = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools are called: as the model likes, not at all, at least one, or the one that is named.
+
+    `parallel`: whether several may be called at once; None leaves it to the provider.
+    """
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str = ""
+    parallel: bool | None = None
+
+
+AS_IT_LIKES = ToolChoice()
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw an answer; None leaves the choice to the task, then to the model."""
+    """How to draw an answer; None (or an empty `stop`) leaves the choice to the task, then to the model.
+
+    `logprobs`: how many alternatives are told for each token, with its own logarithm of the probability; 0: just that.
+    `effort`: how much to think first (`none`, `minimal`, `low`, `medium`, `high`, or a provider's own word);
+    `thinking_tokens`: the same as a number of tokens, 0 for none.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logprobs: int | None = None
+    effort: str | None = None
+    thinking_tokens: int | None = None
 
 
 NOTHING_SAID = Sampling()
@@ -101,6 +168,8 @@ class Request:
 
     `deadline` is an absolute instant of `loop.time()`. `whole` says that nothing is delivered before everything
     is there, which lets a line that drops half-way be asked again elsewhere. With a `spec` it always is.
+    `verbatim`: the caller speaks somebody else's protocol, and has said all that is to be said: the task adds neither
+    prompt nor limits. `inputs` are the texts (or tokens) to embed, in `dimensions` where that is said.
     """
 
     id: str
@@ -111,9 +180,15 @@ class Request:
     model: str | None = None
     strategy: str | None = None
     sampling: Sampling = NOTHING_SAID
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = AS_IT_LIKES
     caller: Caller = Caller()
     spec: Spec | None = None
     whole: bool = True
+    verbatim: bool = False
+    operation: Operation = "chat"
+    inputs: tuple[str | tuple[int, ...], ...] = ()
+    dimensions: int | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -162,13 +237,31 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Logprob:
+    """How likely a token was: the natural logarithm. `top` are the likeliest ones in its place."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[Logprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     text: str
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
+    """A piece of a thought. The piece with `opaque`, or one that is `redacted`, is the last one of its block; a piece
+    of another `Event` ends a block that has neither.
+    """
+
     text: str
+    opaque: str = ""
+    redacted: bool = False
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +292,15 @@ class Warning:  # noqa: A001 - the field's word for it; the builtin is never use
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """`stopped_by` is the stop sequence that ended it, where the provider says so. Of an embedding `vectors` are the
+    answer, one for each input; of a count `counted`, in tokens.
+    """
+
     reason: FinishReason
     usage: Usage
+    stopped_by: str = ""
+    vectors: tuple[tuple[float, ...], ...] = ()
+    counted: int | None = None
 
 
 Event: TypeAlias = Started | TextDelta | ReasoningDelta | ToolCallDelta | Phase | Warning | Finished

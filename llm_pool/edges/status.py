@@ -31,6 +31,8 @@ ROW: dict[type[PoolError], Status] = {
     errors.Overloaded: Status(503, "UNAVAILABLE"),
     errors.ShuttingDown: Status(503, "UNAVAILABLE"),
     errors.ProviderUnavailable: Status(503, "UNAVAILABLE"),
+    errors.ProviderNotConfigured: Status(503, "FAILED_PRECONDITION"),
+    errors.RequestRefused: Status(400, "INVALID_ARGUMENT"),
     errors.ProviderError: Status(502, "UNAVAILABLE"),
     PoolError: Status(500, "INTERNAL"),
 }

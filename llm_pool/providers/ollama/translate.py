@@ -14,11 +14,8 @@ import orjson
 from llm_pool.core.errors import (
     ProviderError,
     ProviderGarbled,
-    ProviderLimited,
     ProviderMisconfigured,
-    ProviderOverloaded,
     ProviderRefused,
-    ProviderTimeout,
     StreamBroken,
     shown,
 )
@@ -38,15 +35,20 @@ from llm_pool.core.types import (
     ToolResult,
     Usage,
 )
+from llm_pool.providers.failures import by_status
+from llm_pool.providers.ndjson import Lines
+from llm_pool.providers.translating import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+NOT_FOUND = 404
+
 # --- Requests ---------------------------------------------------------------------------------------------------
 
 
-def to_wire(request: Request, *, num_ctx: int | None, keep_alive: str | None) -> dict[str, Any]:
-    """The body of POST /api/chat. Raises ProviderRefused for what this wire cannot carry."""
+def to_wire(request: Request, *, num_ctx: int | None, keep_alive: str | None) -> Asked:
+    """POST /api/chat. Raises ProviderRefused for what this wire cannot carry."""
     if request.model is None:
         raise ProviderRefused("no model was named")
     body: dict[str, Any] = {
@@ -62,7 +64,7 @@ def to_wire(request: Request, *, num_ctx: int | None, keep_alive: str | None) ->
     }
     if request.spec is not None:
         body["format"] = dict(request.spec.schema)  # the server then lets the model write nothing else
-    return body | _settings(options, keep_alive)
+    return Asked("/api/chat", body | _settings(options, keep_alive), request.model)
 
 
 def load_wire(model: str, *, num_ctx: int | None, keep_alive: str | None) -> dict[str, Any]:
@@ -116,13 +118,29 @@ class Decoder:
     of a chat, and for an error line ProviderError before the answer began, StreamBroken after it.
     """
 
-    __slots__ = ("_said", "_who", "began", "done")
+    __slots__ = ("_lines", "_said", "_who", "began", "done")
 
     def __init__(self, who: str) -> None:
         self._who = who
+        self._lines = Lines(who)
         self._said = False
         self.began = False
         self.done = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._decoded(self._lines.feed(data))
+
+    def end(self) -> list[Event]:
+        """The line that the end of the body left without a line end may be the last one of a whole answer."""
+        return self._decoded([line for line in self._lines.close() if _is_json(line)])
+
+    def _decoded(self, lines: list[bytes]) -> list[Event]:
+        events: list[Event] = []
+        for line in lines:
+            events += self.decode(line)
+            if self.done:
+                break
+        return events
 
     def decode(self, line: bytes) -> list[Event]:
         chunk = self._object(line)
@@ -187,6 +205,15 @@ class Decoder:
         return ProviderGarbled(f"{self._who} sent {what}")
 
 
+def _is_json(line: bytes) -> bool:
+    """A line that was cut is not."""
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 MOST_TOKENS = 2**31 - 1  # what fits into our own messages; nobody counts further
 
 
@@ -201,30 +228,12 @@ def _typed(values: dict[str, Any], key: str, kind: type[Any], *, who: str) -> An
 # --- Statuses ---------------------------------------------------------------------------------------------------
 
 
-def failure(status: int, *, who: str, model: str, wait: float | None) -> ProviderError:
-    """What an answer with this status, other than 200, means. `wait`: seconds that it says to wait, if it does."""
-    error: ProviderError
-    match status:
-        case 401 | 403:
-            error = ProviderMisconfigured(f"{who} does not accept our key ({status})")
-        case 404:
-            name = shown(model)
-            error = ProviderMisconfigured(f'{who}: model "{name}" is not installed: run "ollama pull {name}"')
-        case 408:
-            error = ProviderTimeout(f"{who} gave up waiting ({status})")
-        case 429:
-            error = ProviderLimited(f"{who} lets us ask no more for now ({status})", retry_after=wait)
-        case 503 | 529:
-            error = ProviderOverloaded(f"{who} is overloaded ({status})", retry_after=wait)
-        case _ if 300 <= status < 400:  # noqa: PLR2004 - the redirects
-            error = ProviderRefused(f"{who} answered with a redirect ({status}), which is never followed")
-        case _ if 400 <= status < 500:  # noqa: PLR2004 - the client errors
-            error = ProviderRefused(f"{who} refused the request ({status})")
-        case _ if status >= 500:  # noqa: PLR2004 - the server errors
-            error = ProviderError(f"{who} failed ({status})")
-        case _:
-            error = ProviderGarbled(f"{who} answered with an unexpected status ({status})")
-    return error
+def failure(status: int, said: bytes, *, who: str, model: str, wait: float | None) -> ProviderError:  # noqa: ARG001
+    """What an answer with this status, other than 200, means. What Ollama says in it may repeat the prompt."""
+    if status == NOT_FOUND:
+        name = shown(model)
+        return ProviderMisconfigured(f'{who}: model "{name}" is not installed: run "ollama pull {name}"')
+    return by_status(status, who=who, model=model, wait=wait)
 
 
 # --- Models -----------------------------------------------------------------------------------------------------

@@ -153,10 +153,8 @@ def _words_of(messages: tuple[Message, ...]) -> int:
     count = 0
     for message in messages:
         for part in message.parts:
-            if isinstance(part, Text):
+            if isinstance(part, (Text, ToolResult)):
                 count += len(part.text.split())
-            elif isinstance(part, ToolResult):
-                count += len(part.content.split())
     return count
 
 
