@@ -129,6 +129,27 @@ async def collect(events: Events) -> Answer:
     raise AssertionError("a provider's stream ended with neither Finished nor an error")
 
 
+def replayed(answer: Answer) -> list[Event]:
+    """The events of an answer that is there already."""
+    events: list[Event] = [Started(answer.model, answer.provider)]
+    calls = 0
+    logprobs = answer.logprobs
+    for part in answer.parts:
+        match part:
+            case Text():
+                events.append(TextDelta(part.text, logprobs))  # all of them: which are whose nobody has kept
+                logprobs = ()
+            case Reasoning():
+                events.append(ReasoningDelta(part.text, part.opaque, part.redacted, part.provider))
+            case ToolCall():
+                events.append(ToolCallDelta(calls, part.id, part.name, part.arguments))
+                calls += 1
+            case _:
+                assert_never(part)
+    events.append(Finished(answer.reason, answer.usage, answer.stopped_by, answer.vectors, answer.counted))
+    return events
+
+
 class Sum:
     """What a stream has said so far."""
 

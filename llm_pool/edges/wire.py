@@ -13,6 +13,7 @@ from llm_pool.core.errors import Forbidden, InvalidRequest, shown
 from llm_pool.core.trace import Decision, Trace
 from llm_pool.core.types import NOTHING_SAID, Caller, Message, Request, Sampling
 from llm_pool.edges.account import well_formed
+from llm_pool.edges.asking import deadline
 
 if TYPE_CHECKING:
     from llm_pool.core.streams import Answer
@@ -157,18 +158,10 @@ def to_request(
     if body.tenant_id is not None and body.tenant_id != caller.tenant:
         told = f'tenant_id: only "{caller.tenant}" may be named here'
         raise Forbidden(told, details={"field": "tenant_id"})
-    deadline_ms = qos.default_deadline_ms if body.deadline_ms is None else body.deadline_ms
-    if deadline_ms > qos.max_deadline_ms:
-        raise InvalidRequest(f"deadline_ms: must be at most {qos.max_deadline_ms}", field="deadline_ms")
-    seconds = deadline_ms / 1000
-    if remaining is not None:
-        seconds = min(remaining, qos.max_deadline_ms / 1000 if body.deadline_ms is None else seconds)
-    # The deadline runs from the arrival of the call, not from the end of reading it.
-    spent = pool.now() - account.started
     request = Request(
         id=account.id,
         messages=_messages(body, qos.max_prompt_bytes),
-        deadline=pool.time() + seconds - spent,
+        deadline=deadline(pool, account, said_ms=body.deadline_ms, transport=remaining),
         trace=Trace(started=account.started),
         task=body.task,
         model=body.model,

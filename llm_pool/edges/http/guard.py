@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,15 +12,17 @@ from aiohttp import web
 from llm_pool.core import errors
 from llm_pool.edges import status
 from llm_pool.edges.account import Account, left
+from llm_pool.edges.http import refusals
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Middleware
 
     from llm_pool.core.errors import PoolError
     from llm_pool.edges.http.hosts import Hosts
+    from llm_pool.edges.http.refusals import Shape
     from llm_pool.edges.readiness import Lifecycle
     from llm_pool.pool import Pool
 
@@ -37,7 +38,9 @@ _OF_AIOHTTP: dict[int, type[PoolError]] = {
 }
 
 
-def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts) -> Middleware:
+def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts, shapes: Mapping[str, Shape]) -> Middleware:
+    """`shapes`: how errors of a route look, by its template."""
+
     @web.middleware
     async def guarded(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,12 +62,13 @@ def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts) -> Middleware:
             # Nobody is there to be answered: aiohttp closes what is cancelled.
             raise asyncio.CancelledError from None
         except errors.PoolError as error:
-            response = refused(error, account)
+            response = refused(error, account, shape=_shape(request, account.route, shapes))
         except web.HTTPException as error:
-            response = refused(_translated(error), account, allow=error.headers.get("Allow", ""))
+            shape = _shape(request, account.route, shapes)
+            response = refused(_translated(error), account, shape=shape, allow=error.headers.get("Allow", ""))
         except Exception:  # the last stop: whatever it is, the caller learns the request id and nothing else
             log.exception("unexpected error", extra=fields(request_id=account.id))
-            response = refused(status.internal(), account)
+            response = refused(status.internal(), account, shape=_shape(request, account.route, shapes))
         if not response.prepared:
             response.headers["x-request-id"] = account.id
         account.close(status=response.status)
@@ -73,14 +77,18 @@ def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts) -> Middleware:
     return guarded
 
 
-def refused(error: PoolError, account: Account, *, allow: str = "") -> web.Response:
+def refused(error: PoolError, account: Account, *, shape: Shape = refusals.ours, allow: str = "") -> web.Response:
     """The answer to a call that failed before its first byte. Closes the account."""
-    row = status.status(error)
-    headers = {"Allow": allow} if allow else {}
-    if row.http == status.OVERLOADED or error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    account.close(status=row.http, outcome=error.reason, why=error.message)
-    return json(status.body(error, account.id), status=row.http, headers=headers)
+    code = status.status(error).http
+    headers = refusals.headers(error, code) | ({"Allow": allow} if allow else {})
+    account.close(status=code, outcome=error.reason, why=error.message)
+    return json(shape(error, code, account.id), status=code, headers=headers)
+
+
+def _shape(request: web.Request, route: str, shapes: Mapping[str, Shape]) -> Shape:
+    """Who says which version of Anthropic's protocol it speaks reads that protocol's errors, on every path."""
+    usual = refusals.anthropic if "anthropic-version" in request.headers else refusals.ours
+    return shapes.get(route, usual)
 
 
 def json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

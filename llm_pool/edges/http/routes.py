@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from llm_pool.edges.http import docs, probes
+from llm_pool.edges.http import docs, probes, refusals
 from llm_pool.edges.http.admin import breakers
-from llm_pool.edges.http.infer import infer
+from llm_pool.edges.http.door import served
+from llm_pool.edges.http.infer import InferDoor
 from llm_pool.edges.http.models import models
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from llm_pool.edges.http.refusals import Shape
     from llm_pool.edges.readiness import Lifecycle
     from llm_pool.pool import Pool
 
@@ -51,13 +53,14 @@ class Route:
     description: str = ""
     body: str = ""  # the model of what it takes
     errors: tuple[int, ...] = ALWAYS
+    shape: Shape = refusals.ours  # of its errors
 
 
 ROUTES = (
     Route(
         "POST",
         "/v1/infer",
-        lambda pool, _: infer(pool),
+        lambda pool, _: served(pool, InferDoor()),
         name="infer",
         tag="inference",
         summary="Ask a question",
@@ -181,7 +184,7 @@ ROUTES = (
 )
 
 
-def served(pool: Pool, lifecycle: Lifecycle) -> Iterator[web.RouteDef]:
+def routes(pool: Pool, lifecycle: Lifecycle) -> Iterator[web.RouteDef]:
     """Every route of the table, and the files of the page."""
     for route in ROUTES:
         # (`web.get` is what adds HEAD.)
@@ -189,3 +192,8 @@ def served(pool: Pool, lifecycle: Lifecycle) -> Iterator[web.RouteDef]:
         yield method(route.path, route.make(pool, lifecycle))
     for name in docs.BESIDE:
         yield web.get(f"/docs/{name}", docs.asset(name))
+
+
+def shapes() -> dict[str, Shape]:
+    """How the errors of each path look, by its template."""
+    return {route.path: route.shape for route in ROUTES}

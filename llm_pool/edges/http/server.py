@@ -12,7 +12,7 @@ from llm_pool.config.settings import split_address
 from llm_pool.edges.http.connection import Runner
 from llm_pool.edges.http.guard import guard
 from llm_pool.edges.http.hosts import Hosts
-from llm_pool.edges.http.routes import served
+from llm_pool.edges.http.routes import routes, shapes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,8 +27,8 @@ AT_ONCE = 0.01  # seconds; aiohttp takes 0 for "no limit"
 def application(pool: Pool, lifecycle: Lifecycle, *, bound: str) -> web.Application:
     server = pool.settings.server
     hosts = Hosts(server.allowed_hosts, bound=bound)
-    app = web.Application(middlewares=[guard(pool, lifecycle, hosts)], client_max_size=server.max_body_bytes)
-    app.add_routes(served(pool, lifecycle))
+    app = web.Application(middlewares=[guard(pool, lifecycle, hosts, shapes())], client_max_size=server.max_body_bytes)
+    app.add_routes(routes(pool, lifecycle))
     return app
 
 

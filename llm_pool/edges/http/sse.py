@@ -1,4 +1,4 @@
-"""Server-sent events: one JSON event per frame, a ping when a model is silent, an error in-band after the first byte.
+"""Server-sent events: frames as a door words them, a ping when a model is silent, an error after the first byte.
 
 Headers are held until the first event or the first ping, so that what fails before has a status of its own.
 """
@@ -23,6 +23,11 @@ LAST_WORDS = 0.05  # seconds that a caller who does not read gets to take the er
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
+def frame(name: str, data: object) -> bytes:
+    """One event with a name. `data` is written as JSON."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
+
+
 class Sse(AbstractAsyncContextManager["Sse"]):
     def __init__(self, request: web.Request, *, headers: dict[str, str], ping_every: float = PING_EVERY) -> None:
         self._request = request
@@ -36,15 +41,16 @@ class Sse(AbstractAsyncContextManager["Sse"]):
     def begun(self) -> bool:
         return self.response.prepared
 
-    async def send(self, name: str, data: object) -> None:
-        """One frame. Waits while the caller reads slowly. Raises CallerLeft."""
-        await self._write(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)))
+    async def send(self, frames: bytes) -> None:
+        """Whole frames, maybe none. Waits while the caller reads slowly. Raises CallerLeft."""
+        if frames:
+            await self._write(frames)
 
-    async def fail(self, data: object) -> None:
+    async def fail(self, frame: bytes) -> None:
         """The error that ends a stream. A caller who does not read loses it, and the connection."""
         try:
             async with asyncio.timeout(LAST_WORDS):
-                await self.send("error", data)
+                await self.send(frame)
                 await self.response.write_eof()
         except (TimeoutError, ConnectionError):
             if self._request.transport is not None:
