@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from llm_pool.config.prompts import Ids, Prompt
 from llm_pool.config.schemas import spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, TaskTable
+from llm_pool.config.tables import KEYS
 from llm_pool.core.types import Sampling
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Task:
 class Catalog:
     tasks: Mapping[str, Task]
     models: tuple[str, ...]  # public ids, `<provider>/<model>`, in the order of the file, each once
+    aliases: Mapping[str, str]  # other names of model ids
+    unconfigured: frozenset[str]  # first parts of ids whose provider is known, and has no table
     wildcards: frozenset[str]  # first parts of ids whose provider serves any model by name
     strategies: tuple[str, ...]
 
@@ -52,20 +55,24 @@ class Catalog:
             # A built-in task that the configuration neither names nor gives to anybody is not offered.
             tasks={task.name: task for task in tasks if task.name in named_tasks or task.providers},
             models=tuple(dict.fromkeys(named)),
+            aliases=dict(settings.models.aliases),
+            unconfigured=frozenset(KEYS).difference(table.prefix for table in providers),
             wildcards=frozenset(table.prefix for table in providers if "*" in table.served),
             strategies=STRATEGIES,
         )
 
     def knows(self, model: str) -> bool:
-        """Whether a deployment serves this id. The first `/` divides: `openrouter/meta/llama` is `meta/llama`."""
+        """Whether this id names a model of a deployment, or of a provider that would only need a table. The first `/`
+        divides: `openrouter/meta/llama` is `meta/llama`.
+        """
         prefix, _, rest = model.partition("/")
-        return model in self.models or (bool(rest) and prefix in self.wildcards)
+        return model in self.models or (bool(rest) and (prefix in self.wildcards or prefix in self.unconfigured))
 
     @property
     def model_ids(self) -> list[str]:
-        """Everything that may be named as `model`: the models, then `pool/<strategy>`, then `task/<task>`."""
+        """Everything that may be named as `model`: models, aliases, then `pool/<strategy>`, then `task/<task>`."""
         strategies = [f"pool/{strategy}" for strategy in ACTIVE_STRATEGIES]
-        return [*self.models, *strategies, *(f"task/{task}" for task in self.tasks)]
+        return [*self.models, *self.aliases, *strategies, *(f"task/{task}" for task in self.tasks)]
 
 
 def task_names(settings: Settings) -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from llm_pool.config.fields import has_free_keys, keys_of, plain, sections
 from llm_pool.config.problems import no_such_key, value_shown
+from llm_pool.config.tables import URLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ CONFIG = "LLM_POOL_CONFIG"  # names the file, where the command line does not
 OLLAMA_HOST = "OLLAMA_HOST"
 OLLAMA_API_KEY = "OLLAMA_API_KEY"
 URL = "LLM_POOL_URL"  # the command line's, which asks a pool
-OLLAMA_URL = "http://127.0.0.1:11434"  # where Ollama listens when nobody says otherwise
+OLLAMA_URL = URLS["ollama"]
 
 # What Kubernetes and Docker links add for a service named `llm-pool-server`, `llm-pool-cache`, ...
 _INJECTED = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")

@@ -10,9 +10,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from llm_pool.config.catalog import Catalog
-from llm_pool.config.environment import OLLAMA_URL
 from llm_pool.config.fields import keys_of, values_of
 from llm_pool.config.prompts import Prompt
+from llm_pool.config.tables import URLS
 from llm_pool.core.errors import shown
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LIST_WIDTH = 58  # a longer list is broken over lines
 _VALUE_WIDTH = 34  # origins are aligned after values up to this wide
-_OLLAMA_ONLY = frozenset({"num_ctx", "keep_alive", "preload", "connect_timeout_ms"})
+_OLLAMA_ONLY = frozenset({"num_ctx", "keep_alive", "preload"})
 
 Row = tuple[str, str, str]  # key, value, origin
 
@@ -85,7 +85,7 @@ def _rows(table: BaseModel, above: str, origins: Mapping[str, str], inner: str =
     for key, value in values_of(table).items():
         dotted = f"{above}.{inner}{key}"
         if dotted in origins:
-            if value is not None:
+            if value is not None and value != {}:
                 yield inner + key, _shown(value), origins[dotted]
         elif isinstance(value, dict):
             for name, one in value.items():
@@ -106,12 +106,15 @@ def _provider_rows(table: ProviderTable, origins: Mapping[str, str]) -> Iterator
         if origin == "default" and (
             (key.startswith("sim.") and table.driver != "sim")
             or (key in _OLLAMA_ONLY and table.driver != "ollama")
+            or (key == "connect_timeout_ms" and not table.url)
             or value == "{}"
         ):
             continue
         yield key, value, origin
-        if key == "driver" and table.driver == "ollama" and table.base_url is None:
-            yield "base_url", _shown(OLLAMA_URL), "default"
+        if key == "driver" and table.base_url is None and table.driver in URLS:
+            yield "base_url", _shown(URLS[table.driver]), "default"
+            if table.key and table.api_key is None:
+                yield "api_key", _shown(table.key), "default"
 
 
 def _table(heading: str, rows: Iterator[Row]) -> str:

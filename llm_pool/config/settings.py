@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from llm_pool.config.base import LARGEST_PORT, Conflict, Filled, Milliseconds, Name, Positive, Section, Share
-from llm_pool.config.tables import ProviderTable
+from llm_pool.config.tables import KEYS, RESERVED, ProviderTable
 from llm_pool.core.errors import nearest, shown
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def known_strategy(name: str) -> str:
     raise ValueError(f'unknown strategy "{shown(name)}"' + (f'; did you mean "{near}"?' if near else ""))
 
 
+# Another name for a model: what clients ask for that cannot be told another one.
+Alias = Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]
 Strategy = Annotated[str, AfterValidator(known_strategy)]
 
 
@@ -131,6 +133,11 @@ class Qos(Section):
     max_retries: int = Field(
         2, ge=0, le=10, description="how often one request may ask the same deployment again; 10 % of all requests may"
     )
+    fallback_unconfigured: Literal["off", "builtin"] = Field(
+        "off",
+        description='who answers for a known provider that has no key: "off": nobody, with PROVIDER_NOT_CONFIGURED; '
+        '"builtin": the fallback tier, with a warning',
+    )
     balance: Literal["latency", "weighted", "round_robin", "least_outstanding", "priority"] = Field(
         "latency", description="how the deployment that is asked first is chosen among those that could answer"
     )
@@ -220,6 +227,14 @@ class Telemetry(Section):
     )
 
 
+class Models(Section):
+    """What models are called. Their ids are `provider/model`, `pool/<strategy>` and `task/<task>`."""
+
+    aliases: dict[Alias, Filled] = Field(
+        default_factory=dict, description='another name -> model id, such as "gpt-4o" -> "ollama/llama3.1:8b"'
+    )
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -228,6 +243,7 @@ class Settings(Section):
     qos: Qos = Qos()
     ensemble: Ensemble = Ensemble()
     tasks: dict[Name, TaskTable] = Field(default_factory=dict)
+    models: Models = Models()
     breaker: Breaker = Breaker()
     admin: Admin = Admin()
     cache: Cache = Cache()
@@ -246,6 +262,8 @@ class Settings(Section):
             raise ValueError("no [[providers]] table: nobody could answer")
         if judge := self.judge.model_provider:
             _refuse_unknown(judge, seen, ("judge", "model_provider"))
+        for alias, model in self.models.aliases.items():
+            self._check_alias(alias, model)
         for name, task in self.tasks.items():
             for index, provider in enumerate(task.providers or ()):
                 _refuse_unknown(provider, seen, ("tasks", name, "providers", index))
@@ -254,6 +272,19 @@ class Settings(Section):
                 both = f'ensemble.strategy_by_task says "{elsewhere}" for {name}, tasks.{name} says "{task.strategy}"'
                 raise Conflict(both, ("tasks", name, "strategy"))
         return self
+
+
+    def _check_alias(self, alias: str, model: str) -> None:
+        """Raises Conflict where the alias hides a model, or names nothing that could ever answer."""
+        prefixes = {table.prefix for table in self.providers} | set(RESERVED) | set(KEYS)
+        first, _, rest = model.partition("/")
+        at = ("models", "aliases", alias)
+        if alias.partition("/")[0] in prefixes and "/" in alias:
+            raise Conflict(f'the alias "{shown(alias)}" is itself a model id', at)
+        if first not in prefixes or not rest:
+            near = nearest(first, prefixes)
+            hint = f'; did you mean "{near}/..."?' if near else ""
+            raise Conflict(f'models.aliases: "{shown(model)}" is no model id, which is provider/model{hint}', at)
 
 
 def _refuse_unknown(name: str, tables: Collection[str], at: tuple[str | int, ...]) -> None:

@@ -19,6 +19,14 @@ KEYS: dict[str, str] = {
     "anthropic": "env:ANTHROPIC_API_KEY",
 }
 
+# Where a driver's server is, where its table does not say so.
+URLS: dict[str, str] = {
+    "ollama": "http://127.0.0.1:11434",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "anthropic": "https://api.anthropic.com",
+}
+
 RESERVED = {"pool": "strategies", "task": "tasks"}  # first parts of model ids that are no provider's
 
 
@@ -113,6 +121,11 @@ class ProviderTable(Section):
     def key(self) -> str | None:
         """The reference to its key. An address of its own is never sent the key that is meant for the usual one."""
         return self.api_key or (KEYS.get(self.driver) if self.base_url is None else None)
+
+    @property
+    def url(self) -> str:
+        """Where its server is; "" for a driver that has none."""
+        return self.base_url or URLS.get(self.driver, "")
 
     @property
     def prefix(self) -> str:

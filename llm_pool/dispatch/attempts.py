@@ -18,7 +18,14 @@ import math
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
-from llm_pool.core.errors import AllProvidersFailed, InvalidOutput, NoProvider, ProviderError, ProviderUnavailable
+from llm_pool.core.errors import (
+    AllProvidersFailed,
+    InvalidOutput,
+    NoProvider,
+    ProviderError,
+    ProviderUnavailable,
+    RequestRefused,
+)
 from llm_pool.core.streams import Events
 from llm_pool.core.types import Text, Warning
 from llm_pool.dispatch.metering import FIRST, Asking
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from random import Random
     from types import TracebackType
 
+    from llm_pool.core.errors import ProviderNotConfigured
     from llm_pool.core.streams import Answering
     from llm_pool.core.trace import Kind, Trace
     from llm_pool.core.types import Request
@@ -125,10 +133,10 @@ class _Dependable(AbstractAsyncContextManager[Events]):
             return reading
         for deployment in (*plan.fallbacks, *plan.unhealthy):
             if (reading := await self._ask(deployment)) is not None:
-                return reading
+                return reading if plan.missing is None else _instead_of(plan.missing, reading, deployment)
         if plan.desperate is not None and (reading := await self._ask(plan.desperate, panic=True)) is not None:
             return reading
-        raise _summary(self._request, tried.failures, plan.refused)
+        raise plan.missing or _summary(self._request, tried.failures, plan.refused)
 
     # --- Failover ---------------------------------------------------------------------------------------------------
 
@@ -226,6 +234,13 @@ class _Dependable(AbstractAsyncContextManager[Events]):
         return min(found, key=lambda pair: pair[0], default=None)
 
 
+def _instead_of(missing: ProviderNotConfigured, reading: Reading, deployment: Deployment) -> Reading:
+    """What the fallback tier says in the place of a provider that has no key, with a word about that."""
+    told = Warning("provider_not_configured", f"{missing.message}; {deployment.name} answers instead")
+    reading.head[1:1] = [told]  # after `Started`
+    return reading
+
+
 async def _told(reading: Reading, trace: Trace) -> Events:
     """What the caller hears. Warnings of whom nobody hears are none."""
     for event in reading.head:
@@ -266,6 +281,8 @@ def _summary(
         return NoProvider(f"no provider is configured for task {request.task}")
     last = {**dict(refused), **dict(failures)}
     errors = list(last.values())
+    if all(isinstance(error, RequestRefused) for error in errors):  # they agree that it is the request
+        return errors[0]
     soonest = min((error.retry_after for error in errors if error.retry_after is not None), default=None)
     if len(last) == 1:
         return errors[0]

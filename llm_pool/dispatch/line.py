@@ -14,6 +14,7 @@ from llm_pool.core.streams import Ask, nested
 from llm_pool.core.types import replace
 from llm_pool.dispatch.admission import Turns
 from llm_pool.dispatch.metering import FIRST, Asking, Metering
+from llm_pool.dispatch.operations import ways
 from llm_pool.dispatch.router import Deployment
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def lines(metrics: Metrics, *, now: Clock, configured: Iterable[Deployment] = ()
         gates: list[Gate] = [Metering(deployment, metrics, now=now, asking=asking)]
         if deployment.standing.slots is not None:
             gates.insert(0, Turns(deployment.standing.slots, deployment.name, by=asking.speak_by))
-        ask = nested(gates, deployment.provider.chat)
+        way = ways(deployment.provider, deployment.name)
+        ask = nested(gates, lambda request: way[request.operation](request))
 
         def by_its_own_name(request: Request) -> Answering:
             return ask(replace(request, model=deployment.upstream))

@@ -22,13 +22,12 @@ from llm_pool.core.types import (
     ReasoningDelta,
     Request,
     Started,
-    Text,
     TextDelta,
     ToolCallDelta,
     Usage,
     Warning,
 )
-from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
+from llm_pool.dispatch.operations import CHARACTERS_PER_TOKEN, tokens_of
 from llm_pool.dispatch.verdict import verdict_of
 
 if TYPE_CHECKING:
@@ -199,13 +198,8 @@ class _Metered(Mapped):
         self._attempt.outcome = outcome
 
     def _estimate(self) -> Usage:
-        return Usage(input=_tokens_of(self._request), output=-(-self._said // CHARACTERS_PER_TOKEN), estimated=True)
-
-
-def _tokens_of(request: Request) -> int:
-    asked = sum(len(part.text) for message in request.messages for part in message.parts if isinstance(part, Text))
-    return -(-asked // CHARACTERS_PER_TOKEN)
+        return Usage(input=tokens_of(self._request), output=-(-self._said // CHARACTERS_PER_TOKEN), estimated=True)
 
 
 def _most_tokens(request: Request) -> int:
-    return _tokens_of(request) + (request.sampling.max_tokens or 0)
+    return tokens_of(request) + (request.sampling.max_tokens or 0)

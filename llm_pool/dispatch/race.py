@@ -21,8 +21,8 @@ from llm_pool.core.errors import OutOfTime, ProviderError, ProviderTimeout
 from llm_pool.core.types import WORDS, Event, Finished, ReasoningDelta, TextDelta
 from llm_pool.dispatch.beside import Beside
 from llm_pool.dispatch.metering import Asking
+from llm_pool.dispatch.operations import CHARACTERS_PER_TOKEN
 from llm_pool.dispatch.reading import read
-from llm_pool.dispatch.standing import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -6,11 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_pool.core.types import WORDS, Event, Warning, replace
+from llm_pool.core.types import WORDS, Event, Finished, ToolCallDelta, Warning, replace
 from llm_pool.dispatch.validation import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from llm_pool.core.streams import Answering, Events
     from llm_pool.core.types import Request
@@ -43,7 +43,7 @@ async def read(
                 heard(event)
             if not request.whole and isinstance(event, WORDS):
                 break
-        if request.spec is not None:
+        if request.spec is not None and _is_words(head):
             head, done = held(head, request.spec, who=deployment.name)
             if done:
                 request.trace.notes.append(f"the answer of {deployment.name} was {done}")
@@ -57,10 +57,24 @@ async def read(
     return Reading(head)
 
 
+def _is_words(head: Sequence[Event]) -> bool:
+    """Whether the answer is to fit: one that calls tools, or was withheld, is none yet."""
+    for event in head:
+        if isinstance(event, ToolCallDelta):
+            return False
+        if isinstance(event, Finished) and event.reason == "content_filter":
+            return False
+    return True
+
+
 def _capped(request: Request, deployment: Deployment) -> tuple[Request, list[Warning]]:
-    """Never ask a deployment for more tokens than it may be asked for, and never in silence."""
+    """Never ask a deployment for more tokens than it may be asked for, and never in silence where it is less than was
+    asked for.
+    """
     asked, most = request.sampling.max_tokens, deployment.max_tokens
-    if most is None or asked is None or asked <= most:
+    if most is None or (asked is not None and asked <= most):
         return request, []
-    told = Warning("max_tokens_reduced", f"{deployment.name} may be asked for {most} tokens, not {asked}")
-    return replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=most)), [told]
+    capped = replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=most))
+    if asked is None:
+        return capped, []
+    return capped, [Warning("max_tokens_reduced", f"{deployment.name} may be asked for {most} tokens, not {asked}")]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from llm_pool.core.errors import ProviderNotConfigured
 from llm_pool.dispatch.limits import Limits
 from llm_pool.dispatch.standing import Standing, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llm_pool.core.errors import ProviderError
     from llm_pool.core.ports.provider import Health, Provider
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from llm_pool.dispatch.balance import Balance, Load
 
 ANY = "*"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +42,7 @@ class Deployment:
     priority: int = 0
     fallback: bool = False
     model_free: bool = False  # no language model answers there
+    missing: str = ""  # the variable that would hold its key; "" where it has all it needs
     max_tokens: int | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -69,6 +73,7 @@ class Plan:
     unhealthy: Sequence[Deployment] = ()
     refused: Sequence[tuple[Deployment, ProviderError]] = ()
     desperate: Deployment | None = None  # to be asked all the same where nobody else is left
+    missing: ProviderNotConfigured | None = None  # why it is the fallbacks who answer for what was named
 
     @property
     def alone(self) -> Deployment | None:
@@ -79,10 +84,22 @@ class Plan:
 class Router:
     """Sorts candidates into the tiers of a plan, and has the first of them balanced."""
 
-    def __init__(self, deployments: Iterable[Deployment], *, health: Callable[[str], Health], balance: Balance) -> None:
-        """`health` tells of a table by its name."""
+    def __init__(
+        self,
+        deployments: Iterable[Deployment],
+        *,
+        health: Callable[[str], Health],
+        balance: Balance,
+        unconfigured: Mapping[str, str] = NOTHING,
+        substitute: bool = False,
+    ) -> None:
+        """`health` tells of a table by its name. `unconfigured`: first parts of model ids whose provider has no table,
+        and the variable of its key. `substitute`: the fallback tier answers for them, and for tables without a key.
+        """
         self._health = health
         self._balance = balance
+        self._unconfigured = unconfigured
+        self._substitute = substitute
         self._by_model: dict[str, list[Deployment]] = {}
         self._wildcards: dict[str, list[Deployment]] = {}
         self._balanced: list[Deployment] = []
@@ -98,18 +115,41 @@ class Router:
     def plan(self, request: Request) -> Plan:
         """Everybody who could answer. Empty where nobody is configured to."""
         if request.model is not None:
-            return self._planned(self._named(request.model), request.task)
+            named = self._named(request.model)
+            if (missing := self._missing(request.model, named)) is not None:
+                return Plan((), fallbacks=self._substitutes(request), missing=missing)
+            return self._planned(named, request.task)
         alone = self._alone.get(request.task)
         if alone is not None and alone.ready[0].standing.refusal(request.task) is None:
             return alone
-        serving = self._by_task.get(request.task)
-        if serving is None:  # task names are configured ones, so this stays small
-            serving = [deployment for deployment in self._balanced if request.task in deployment.tasks]
-            self._by_task[request.task] = serving
+        serving = self._serving(request.task)
         plan = self._planned(serving, request.task)
         if len(serving) == 1 and plan.ready:
             self._alone[request.task] = plan
         return plan
+
+    def _serving(self, task: str) -> list[Deployment]:
+        serving = self._by_task.get(task)
+        if serving is None:  # task names are configured ones, so this stays small
+            serving = [deployment for deployment in self._balanced if task in deployment.tasks]
+            self._by_task[task] = serving
+        return serving
+
+    def _missing(self, model: str, named: Sequence[Deployment]) -> ProviderNotConfigured | None:
+        """Why nobody can be asked for this model that is known."""
+        if any(not deployment.missing for deployment in named):
+            return None
+        if named:
+            return _no_key(named[0])
+        prefix = model.partition("/")[0]
+        variable = self._unconfigured.get(prefix, "")
+        told = f"{prefix} is not configured: it needs a [[providers]] table and {variable}"
+        return ProviderNotConfigured(told, variable=variable) if variable else None
+
+    def _substitutes(self, request: Request) -> list[Deployment]:
+        if not self._substitute or request.operation != "chat":
+            return []
+        return [each for each in self._serving(request.task) if each.fallback and not each.missing]
 
     def _named(self, model: str) -> list[Deployment]:
         """Deployments of one model. A named fallback is a candidate like any other."""
@@ -131,7 +171,9 @@ class Router:
         doubted: list[Deployment] = []
         for deployment in deployments:
             health = self._health(deployment.name)
-            if (why := deployment.standing.refusal(task)) is not None:
+            if deployment.missing:
+                refused.append((deployment, _no_key(deployment)))
+            elif (why := deployment.standing.refusal(task)) is not None:
                 refused.append((deployment, why))
             elif deployment.fallback:
                 fallbacks.append(deployment)
@@ -144,6 +186,11 @@ class Router:
         ready = [each for tier in (free, full, doubted) if tier for each in self._balance.order(tier)]
         desperate = None if ready or unhealthy else _tried_soonest([each for each, _ in refused], task)
         return Plan(ready, fallbacks, unhealthy, refused, desperate)
+
+
+def _no_key(deployment: Deployment) -> ProviderNotConfigured:
+    variable = deployment.missing
+    return ProviderNotConfigured(f"{deployment.name} has no key: {variable} is not set", variable=variable)
 
 
 def _tried_soonest(refused: Sequence[Deployment], task: str) -> Deployment | None:

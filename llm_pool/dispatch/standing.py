@@ -24,6 +24,7 @@ from llm_pool.dispatch.balance import Load
 from llm_pool.dispatch.breaker import Breaker
 from llm_pool.dispatch.breaker import Rules as BreakerRules
 from llm_pool.dispatch.cooldown import Cooldown
+from llm_pool.dispatch.operations import CHARACTERS_PER_TOKEN
 from llm_pool.dispatch.quantiles import Sketch
 from llm_pool.dispatch.quota import Allowed, Quota
 from llm_pool.dispatch.slots import Slots, limit_of
@@ -44,7 +45,6 @@ Action: TypeAlias = Literal["open", "close", "reset"]
 
 log = logging.getLogger(__name__)
 
-CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English; only where a provider has not counted
 IN_METRICS: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
 SOONEST = 0.1  # seconds; when somebody who was refused may come back at the soonest
 FEWEST_SAID = 64  # characters of an answer whose pace is worth remembering

@@ -38,20 +38,24 @@ class Preparing:
 
     def _prepared(self, request: Request) -> Request:
         request = self._unaliased(request)
+        if request.operation != "chat":
+            return self._operation(request)
         task = self._catalog.tasks.get(request.task)
         if task is None:
             raise UnknownTask("task", request.task, self._catalog.tasks)
-        if request.model is not None and not self._catalog.knows(request.model):
-            raise UnknownModel("model", request.model, self._catalog.model_ids)
+        self._check_model(request)
         strategy = self._strategy(request, task)
         request.trace.task = request.task
         request.trace.strategy = strategy
         request.trace.config_version = self._version
+        if request.verbatim:
+            return replace(request, strategy=strategy, whole=request.whole or request.spec is not None)
         spec, defaults = task.spec, task.sampling
         if spec is not None and (task.ids.each or task.ids.one) and (question := candidates.read(_question(request))):
             spec = spec_of(narrowed(spec.schema, question.ids, each=task.ids.each, one=task.ids.one))
             if task.ids.each:
                 defaults = _roomier(defaults, question.ids)
+        spec = request.spec or spec
         return replace(
             request,
             messages=self._messages(request, task),
@@ -61,6 +65,19 @@ class Preparing:
             # An answer that may turn out not to fit must not have been begun.
             whole=request.whole or spec is not None,
         )
+
+    def _operation(self, request: Request) -> Request:
+        """To embed and to count is no task: the model must be named, for another one's vectors are not comparable."""
+        if request.model is None:
+            raise InvalidRequest("model: must name one, as provider/model", field="model")
+        self._check_model(request)
+        trace = request.trace
+        trace.task, trace.strategy, trace.config_version = request.operation, "fastest", self._version
+        return replace(request, task=request.operation, strategy="fastest", whole=True)
+
+    def _check_model(self, request: Request) -> None:
+        if request.model is not None and not self._catalog.knows(request.model):
+            raise UnknownModel("model", request.model, self._catalog.model_ids)
 
     def _messages(self, request: Request, task: Task) -> tuple[Message, ...]:
         """The task's prompt stands before whatever the caller says, untouched by it. Where the answer is free text, a
@@ -76,20 +93,26 @@ class Preparing:
         return (system, *request.messages)
 
     def _unaliased(self, request: Request) -> Request:
-        """`pool/<strategy>` and `task/<task>` are model ids too."""
+        """Aliases, `pool/<strategy>` and `task/<task>` are model ids too."""
         if request.model is None:
             return request
-        prefix, _, name = request.model.partition("/")
+        model = self._catalog.aliases.get(request.model)
+        if model is None:
+            model = request.model
+        else:
+            request = replace(request, model=model)
+        prefix, _, name = model.partition("/")
         if prefix == "pool":
             if request.strategy is not None and request.strategy.casefold() != name.casefold():
                 raise InvalidRequest("strategy: is another one than the model names", field="strategy")
             if name.casefold() not in self._catalog.strategies:
-                raise UnknownModel("model", request.model, self._catalog.model_ids)
+                raise UnknownModel("model", model, self._catalog.model_ids)
             return replace(request, model=None, strategy=name)
         if prefix == "task":
             if request.task not in {DEFAULT_TASK, name}:
                 raise InvalidRequest("task: is another one than the model names", field="task")
-            return replace(request, model=None, task=name)
+            # Who names a task wants its prompt and its limits, whatever protocol is spoken.
+            return replace(request, model=None, task=name, verbatim=False)
         return request
 
     def _strategy(self, request: Request, task: Task) -> str:
@@ -107,12 +130,12 @@ class Preparing:
 def _sampling(said: Sampling, defaults: Sampling) -> Sampling:
     if said is NOTHING_SAID:
         return defaults
-    left_open = {
-        field.name: getattr(defaults, field.name)
-        for field in dataclasses.fields(said)
-        if getattr(said, field.name) is None
-    }
-    return dataclasses.replace(said, **left_open)
+    """What a task can say: how long and how freely."""
+    return dataclasses.replace(
+        said,
+        max_tokens=defaults.max_tokens if said.max_tokens is None else said.max_tokens,
+        temperature=defaults.temperature if said.temperature is None else said.temperature,
+    )
 
 
 def _roomier(defaults: Sampling, ids: Sequence[Id]) -> Sampling:
