@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_pool.core.ports.provider import Health
-from llm_pool.providers.ollama.translate import state
+from llm_pool.providers.ollama.models import state
 from tests.dispatch.outages import of
 from tests.dispatch.servers import GONE, Server, watched
 from tests.dispatch.stories import heard, now, voices

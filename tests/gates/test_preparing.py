@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from llm_pool.config.catalog import Catalog
 from llm_pool.config.prompts import parsed
+from llm_pool.config.schemas import spec_of
 from llm_pool.core.errors import InvalidRequest, PoolError, UnknownModel, UnknownTask
 from llm_pool.core.trace import Decision
 from llm_pool.core.types import Message, Sampling, Text, replace
@@ -311,3 +312,53 @@ async def test_an_answer_that_lists_many_ids_has_room_for_them() -> None:
     assert await room(request(many, task="rank")) == 100 + 100 * 40 // 2
     assert await room(request(many, task="rank", max_tokens=7)) == 7
     assert await room(request(many, task="judge")) == 100
+
+
+# --- Other protocols ------------------------------------------------------------------------------------------------
+
+
+async def test_who_speaks_another_protocol_has_said_all_and_gets_neither_prompt_nor_limits() -> None:
+    ready = await prepared(replace(request(model="sim/small"), verbatim=True))
+    assert ready.sampling == Sampling()
+    assert [message.role for message in ready.messages] == ["user"]
+
+
+async def test_who_names_a_task_gets_its_limits_whatever_protocol_is_spoken() -> None:
+    ready = await prepared(replace(request(model="task/judge"), verbatim=True))
+    assert (ready.task, ready.model, ready.sampling.max_tokens) == ("judge", None, 77)
+    assert not ready.verbatim
+
+
+async def test_a_schema_of_the_caller_makes_the_answer_whole() -> None:
+    asked = replace(request(whole=False), verbatim=True, spec=spec_of({"type": "object"}))
+    assert (await prepared(asked)).whole
+
+
+@pytest.mark.parametrize("operation", ["embed", "count"])
+async def test_to_embed_and_to_count_name_a_model_and_are_no_task(operation: Literal["embed", "count"]) -> None:
+    ready = await prepared(asked := replace(request(model="sim/small", task="judge"), operation=operation))
+    assert (ready.task, ready.strategy, ready.whole, ready.messages) == (operation, "fastest", True, asked.messages)
+    assert asked.trace.task == operation
+    error = await refused(replace(request(), operation=operation))
+    assert isinstance(error, InvalidRequest)
+    assert error.field == "model"
+    assert isinstance(await refused(replace(request(model="sim/smal"), operation=operation)), UnknownModel)
+
+
+@pytest.mark.parametrize(
+    ("alias", "model", "strategy", "task"),
+    [
+        ("gpt-4o", "sim/small", "fastest", "chat"),
+        ("best", None, "fastest", "chat"),
+        ("critic", None, "fastest", "judge"),
+    ],
+)
+async def test_an_alias_stands_for_a_model_a_strategy_or_a_task(
+    alias: str, model: str | None, strategy: str, task: str
+) -> None:
+    aliases = {"gpt-4o": "sim/small", "best": "pool/fastest", "critic": "task/judge"}
+    settings = settings_of(TABLES, sections={**SECTIONS, "models": {"aliases": aliases}})
+    upstream = Scripted()
+    async with Preparing(Catalog.of(settings), version="v7").open(request(model=alias), upstream):
+        ready = upstream.requests[0]
+    assert (ready.model, ready.strategy, ready.task) == (model, strategy, task)
