@@ -214,7 +214,7 @@ def _table_origins(table: BaseModel, above: KeyPath, sources: Sources) -> Iterat
     for key, field in keys_of(type(table)).items():
         path: KeyPath = (*above, key)
         value = values[key]
-        if table_of(field):
+        if table_of(field) and not isinstance(value, list):
             yield from _table_origins(value, path, sources)
         elif has_free_keys(field) and value:
             yield from (((*path, name), sources.where((*path, name))) for name in value)

@@ -57,7 +57,9 @@ def _flat(table: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldI
     """The keys of a table; of a table within a `sim` table in dotted form, so that it needs no heading of its own."""
     for key, field in keys_of(table).items():
         inner = table_of(field)
-        if inner and table is not ProviderTable:
+        if inner and get_origin(plain(field.annotation)) is list:
+            yield above + key, field
+        elif inner and table is not ProviderTable:
             yield from _flat(inner, f"{above}{key}.")
         elif not inner:
             yield above + key, field
@@ -68,7 +70,7 @@ def _type(field: FieldInfo) -> str:
         return " or ".join(f'`"{word}"`' for word in words)
     kind = plain(field.annotation)
     if get_origin(kind) is list:
-        return "list of texts"
+        return "list of tables" if table_of(field) else "list of texts"
     if get_origin(kind) is dict:
         return "table" if get_args(kind)[1] is Any else "table of texts"
     return _WORDS[kind] + _range(field)

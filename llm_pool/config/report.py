@@ -9,6 +9,8 @@ import json
 import textwrap
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from llm_pool.config.catalog import Catalog
 from llm_pool.config.fields import keys_of, values_of
 from llm_pool.config.prompts import Prompt
@@ -17,8 +19,6 @@ from llm_pool.core.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from pydantic import BaseModel
 
     from llm_pool.config.load import Loaded
     from llm_pool.config.settings import TaskTable
@@ -146,4 +146,8 @@ def _broken(value: str, indent: int) -> list[str]:
 
 def _shown(value: object) -> str:
     """As TOML writes it, near enough to be pasted back."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else str(value)

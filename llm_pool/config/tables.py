@@ -51,6 +51,13 @@ class Delay(Section):
         return self
 
 
+class SimCall(Section):
+    """A tool call that a simulated model makes."""
+
+    name: Filled = Field(description="which tool is called; it is, where a request offers it")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="what it is called with")
+
+
 class Sim(Section):
     """The script of a simulated model (`driver = "sim"`)."""
 
@@ -60,6 +67,13 @@ class Sim(Section):
         description="answers to draw from; empty: say what this is and repeat the question",
     )
     json_schema: dict[str, Any] | None = Field(None, description="answer with JSON that fits this schema")
+    tool_calls: list[SimCall] = Field(
+        default_factory=list,
+        description="calls made, of those tools that a request offers, in place of an answer; after their results it "
+        "answers",
+    )
+    reasoning: str = Field("", description="what it thinks before each answer; empty: nothing")
+    dimensions: int = Field(8, ge=1, le=4_096, description="length of its vectors, where a request names none")
     first_token: Delay = Field(Delay(), description="wait before the first word")
     per_token: Delay = Field(Delay(), description="wait between two words")
     load_ms: int = Field(0, ge=0, description="how long the model is `loading` before its first answer")
