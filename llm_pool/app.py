@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, assert_never
 from urllib.parse import urlsplit
 
 from llm_pool.config.catalog import Catalog
+from llm_pool.config.tables import KEYS
 from llm_pool.core import clock
 from llm_pool.core.errors import StartRefused
 from llm_pool.core.streams import nested
@@ -29,9 +30,12 @@ from llm_pool.dispatch.standing import Terms
 from llm_pool.gates.preparing import Preparing
 from llm_pool.gates.recording import Recording
 from llm_pool.pool import HealthBoard, Pool, Snapshot
+from llm_pool.providers.anthropic.client import Anthropic
 from llm_pool.providers.builtin.client import Builtin
-from llm_pool.providers.ollama.client import DEFAULT_URL, Ollama
+from llm_pool.providers.ollama.client import Ollama
+from llm_pool.providers.openai.client import OpenAI
 from llm_pool.providers.sim.client import Simulated
+from llm_pool.providers.unconfigured import Unconfigured
 from llm_pool.secrets.references import resolve
 from llm_pool.strategies.chosen import Chosen
 from llm_pool.strategies.fastest import Fastest
@@ -173,7 +177,13 @@ def composed(
     catalog = Catalog.of(settings, prompts)
     configured = deployments(settings, catalog, built, learned)
     learned.adopt(settings.qos, configured)
-    router = Router(configured, health=health.of, balance=balance_of(settings.qos.balance, random=random, now=now))
+    router = Router(
+        configured,
+        health=health.of,
+        balance=balance_of(settings.qos.balance, random=random, now=now),
+        unconfigured={prefix: KEYS[prefix].removeprefix("env:") for prefix in catalog.unconfigured},
+        substitute=settings.qos.fallback_unconfigured == "builtin",
+    )
     attempts = Attempts(
         router,
         metrics,
@@ -210,21 +220,54 @@ def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Made]
     made: dict[str, Made] = {}
     for table in settings.providers:
         try:
-            key = resolve(table.api_key, environ) if table.api_key else None
-            provider = _provider(table, key)
+            variable = _missing(table, environ)
+            key = resolve(table.key, environ) if table.key and not variable else None
+            provider = Unconfigured(name=table.name, variable=variable) if variable else _provider(table, key)
         except ValueError as error:  # a SecretError among them
             raise StartRefused(f"[[providers]] {table.name}: {error}") from error
         made[table.name] = Made((table.model_dump_json(exclude=_DISPATCH), key), provider)
     return made
 
 
+def _missing(table: ProviderTable, environ: Mapping[str, str]) -> str:
+    """The variable that should hold its key and does not; "" where nothing is missing. Only drivers that are of no use
+    without a key may lack one: they wait for it, and say so.
+    """
+    kind, _, variable = (table.key or "").partition(":")
+    return variable if table.driver in KEYS and kind == "env" and not environ.get(variable) else ""
+
+
 def _provider(table: ProviderTable, key: str | None) -> Provider:
     """The driver of one `[[providers]]` table."""
     match table.driver:
+        case "openai" | "openrouter":
+            return OpenAI(
+                name=table.name,
+                provider=table.prefix,
+                base_url=table.url,
+                models=table.served,
+                api_key=key,
+                extra_headers=table.extra_headers,
+                connect_timeout=table.connect_timeout_ms / 1000,
+                openrouter=table.driver == "openrouter",
+                app_url=table.app_url,
+                app_name=table.app_name,
+            )
+        case "anthropic":
+            return Anthropic(
+                name=table.name,
+                provider=table.prefix,
+                base_url=table.url,
+                models=table.served,
+                api_key=key,
+                extra_headers=table.extra_headers,
+                connect_timeout=table.connect_timeout_ms / 1000,
+            )
         case "ollama":
             return Ollama(
                 name=table.name,
-                base_url=table.base_url or DEFAULT_URL,
+                provider=table.prefix,
+                base_url=table.url,
                 models=table.served,
                 api_key=key,
                 extra_headers=table.extra_headers,
@@ -264,6 +307,7 @@ def deployments(
                     priority=table.priority,
                     fallback=table.fallback,
                     model_free=table.driver == "builtin",
+                    missing=provider.variable if isinstance(provider, Unconfigured) else "",
                     max_tokens=table.max_tokens,
                     limits=Limits(
                         first_token=table.first_token_timeout_ms / 1000,
@@ -283,9 +327,9 @@ def _host(table: ProviderTable) -> str:
     """Where it runs: host and port, for several behind one name are most often tunnels, or have a processor each. What
     is simulated runs nowhere, so each is alone.
     """
-    if table.driver != "ollama":
+    if not table.url:
         return table.name
-    url = urlsplit(table.base_url or DEFAULT_URL)
+    url = urlsplit(table.url)
     return f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
