@@ -23,6 +23,7 @@ settings.register_profile("thorough", deadline=None, max_examples=200)
 
 # Families that take long run when their flag asks for them: marker -> what it adds.
 SLOW = {
+    "engine": "also against a real inference engine, built once",
     "install": "also build and install the package, as a user does",
     "faults": "also break things for many seconds under load",
 }

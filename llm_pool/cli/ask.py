@@ -106,7 +106,9 @@ async def _whole(client: Client, *, fields: dict[str, Any], screen: Screen, as_j
     if as_json:
         screen.json(answer.raw, indent=2)
     else:
-        screen.content(answer.content)
+        if answer.content or not answer.tool_calls:
+            screen.content(answer.content)
+        screen.calls(answer)
         screen.about(answer)
     return answer.decision.degraded
 
@@ -114,6 +116,7 @@ async def _whole(client: Client, *, fields: dict[str, Any], screen: Screen, as_j
 async def _said(client: Client, *, fields: dict[str, Any], screen: Screen) -> bool:
     async with _waiting(client, screen, fields) as waiting, client.stream(**fields) as events:
         answer = await spoken(events, waiting, screen)
+    screen.calls(answer)
     screen.about(answer)
     return answer.decision.degraded
 

@@ -70,6 +70,11 @@ class Screen:
         """A whole answer. JSON is laid out for people, and left as it is for programs."""
         self.line(_laid_out(text) if self.out_terminal else text)
 
+    def calls(self, answer: Answer) -> None:
+        """What the model asks the caller to call, a line each."""
+        for call in answer.tool_calls:
+            self.line(f"{call.name}({call.arguments})".replace("\n", " "))
+
     def note(self, text: str) -> None:
         """Something worth knowing, for people."""
         if not self.quiet and (self.err_terminal or self.verbose):

@@ -18,7 +18,7 @@ from llm_pool.cli.environment import merged
 from llm_pool.config.environment import OLLAMA_API_KEY, OLLAMA_HOST, OLLAMA_URL, ollama_url
 from llm_pool.config.load import ConfigError, load
 from llm_pool.core.errors import StartRefused, shown
-from llm_pool.providers.ollama.translate import canonical
+from llm_pool.providers.ollama.models import canonical
 from llm_pool.secrets.references import SecretError, resolve
 
 if TYPE_CHECKING:

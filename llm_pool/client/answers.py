@@ -6,14 +6,29 @@ type is refused: whatever sent it is no pool.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from llm_pool.core.types import Phase, ReasoningDelta, Started, TextDelta, ToolCallDelta, Usage, Warning
+from llm_pool.core.types import (
+    Logprob,
+    Phase,
+    Reasoning,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    Warning,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from llm_pool.core.streams import Answer as Said
 
 T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
@@ -50,7 +65,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, and everything that the pool tells about it. `raw` is its JSON object as it came."""
+    """A whole answer, and everything that the pool tells about it. `raw` is its JSON object as it came.
+
+    `reasoning_parts` are there where their provider wants them back; `logprobs`, of the content, where asked for.
+    """
 
     request_id: str
     content: str
@@ -62,6 +80,10 @@ class Answer:
     usage: Usage
     decision: Decision
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning_parts: tuple[Reasoning, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
+    stopped_by: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -92,17 +114,44 @@ def answer_of(raw: Json) -> Answer:
         usage=_usage(_taken(raw, "usage", dict, {})),
         decision=_decision(_taken(raw, "decision", dict, {})),
         reasoning=_taken(raw, "reasoning", str, ""),
+        tool_calls=_each(raw, "tool_calls", _call),
+        reasoning_parts=_each(raw, "reasoning_parts", _thought),
+        logprobs=_each(raw, "logprobs", _logprob),
+        stopped_by=_taken(raw, "stopped_by", str, ""),
         raw=raw,
     )
+
+
+def said_of(said: Said) -> Json:
+    """What a stream said, as the unary answer lays it out."""
+    thoughts = [part for part in said.parts if isinstance(part, Reasoning)]
+    if not any(part.opaque or part.redacted for part in thoughts):
+        thoughts = []
+    told: Json = {
+        "reasoning": said.reasoning,
+        "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in said.tool_calls],
+        "reasoning_parts": [
+            {"text": part.text, "opaque": part.opaque, "redacted": part.redacted, "provider": part.provider}
+            for part in thoughts
+        ],
+        "logprobs": [{**_token(each), "top": [_token(other) for other in each.top]} for each in said.logprobs],
+    }
+    return {"content": said.content} | {name: value for name, value in told.items() if value}
+
+
+def _token(each: Logprob) -> Json:
+    raw = base64.b64encode(bytes(each.bytes or ())).decode()
+    return {"token": each.token, "logprob": each.logprob, "bytes": raw}
 
 
 def event_of(name: str, data: Json) -> StreamEvent | None:
     """An event of a stream but its last; None for a kind that this client does not know. Raises Garbled."""
     match name:
         case "text":
-            return TextDelta(_taken(data, "text", str, ""))
+            return TextDelta(_taken(data, "text", str, ""), _each(data, "logprobs", _logprob))
         case "reasoning":
-            return ReasoningDelta(_taken(data, "text", str, ""))
+            piece = _thought(data)
+            return ReasoningDelta(piece.text, piece.opaque, piece.redacted, piece.provider)
         case "started":
             return Started(model=_taken(data, "model", str, ""), provider=_taken(data, "provider", str, ""))
         case "tool_call":
@@ -123,11 +172,11 @@ def event_of(name: str, data: Json) -> StreamEvent | None:
 def _decision(raw: Json) -> Decision:
     return Decision(
         strategy=_taken(raw, "strategy", str, ""),
-        voices=tuple(_voice(_table(one)) for one in _taken(raw, "voices", list, [])),
+        voices=_each(raw, "voices", _voice),
         winner=_taken(raw, "winner", str, ""),
         degraded=_taken(raw, "degraded", bool, False),
         why=_taken(raw, "why", str, ""),
-        warnings=tuple(_warning(_table(one)) for one in _taken(raw, "warnings", list, [])),
+        warnings=_each(raw, "warnings", _warning),
     )
 
 
@@ -140,6 +189,34 @@ def _voice(raw: Json) -> Voice:
         first_token_ms=_number(raw, "first_token_ms"),
         usage=_usage(_taken(raw, "usage", dict, {})),
         why=_taken(raw, "why", str, ""),
+    )
+
+
+def _call(raw: Json) -> ToolCall:
+    return ToolCall(
+        id=_taken(raw, "id", str, ""), name=_taken(raw, "name", str, ""), arguments=_taken(raw, "arguments", str, "")
+    )
+
+
+def _thought(raw: Json) -> Reasoning:
+    return Reasoning(
+        text=_taken(raw, "text", str, ""),
+        opaque=_taken(raw, "opaque", str, ""),
+        redacted=_taken(raw, "redacted", bool, False),
+        provider=_taken(raw, "provider", str, ""),
+    )
+
+
+def _logprob(raw: Json) -> Logprob:
+    try:
+        utf8 = base64.b64decode(_taken(raw, "bytes", str, ""))
+    except binascii.Error:
+        raise Garbled("bytes is not base64") from None
+    return Logprob(
+        token=_taken(raw, "token", str, ""),
+        logprob=_number(raw, "logprob") or 0.0,
+        bytes=tuple(utf8) or None,
+        top=_each(raw, "top", _logprob),
     )
 
 
@@ -156,6 +233,10 @@ def _usage(raw: Json) -> Usage:
         reasoning=_taken(raw, "reasoning_tokens", int, 0),
         estimated=_taken(raw, "estimated", bool, False),
     )
+
+
+def _each(raw: Json, key: str, read: Callable[[Json], T]) -> tuple[T, ...]:
+    return tuple([read(_table(one)) for one in _taken(raw, key, list, [])])
 
 
 def _table(value: object) -> Json:

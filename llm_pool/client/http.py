@@ -10,21 +10,23 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, assert_never
 
-from llm_pool.client.answers import Answer, Garbled, answer_of, event_of, parsed
+from llm_pool.client.answers import Answer, Garbled, answer_of, event_of, parsed, said_of
 from llm_pool.client.errors import BROKEN, ClientError
 from llm_pool.client.sse import Parser, TooLong
 from llm_pool.client.wire import ANSWER_LIMIT, FOREIGN, OK, Wire, told_error
-from llm_pool.core.types import ReasoningDelta, TextDelta
+from llm_pool.core.streams import Sum
+from llm_pool.core.types import Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from types import TracebackType
 
     import aiohttp
 
     from llm_pool.client.answers import StreamEvent
+    from llm_pool.client.questions import Question
     from llm_pool.client.sse import Frame
 
 DEFAULT_URL = "http://127.0.0.1:7071"
@@ -56,68 +58,20 @@ class Client(AbstractAsyncContextManager["Client"]):
     ) -> None:
         await self._wire.__aexit__(kind, error, trace)
 
-    async def infer(
-        self,
-        *,
-        task: str | None = None,
-        prompt: str | None = None,
-        messages: Sequence[Mapping[str, str]] | None = None,
-        model: str | None = None,
-        strategy: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        deadline_ms: int | None = None,
-        request_id: str | None = None,
-        meta: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """A whole answer to one prompt, or to a conversation of `{"role", "content"}`."""
-        body = _body(
-            task=task,
-            prompt=prompt,
-            messages=messages,
-            model=model,
-            strategy=strategy,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            deadline_ms=deadline_ms,
-            request_id=request_id,
-            meta=meta,
-        )
-        within = self._patience if deadline_ms is None else deadline_ms / 1000 + MARGIN
-        raw = await self._wire.ask("POST", "/v1/infer", body=body, within=within)
+    async def infer(self, **question: Unpack[Question]) -> Answer:
+        """A whole answer to one `prompt`, or to a conversation: `messages` of `{"role", "content"}`."""
+        asked = _body(question)
+        deadline = question.get("deadline_ms")
+        within = self._patience if deadline is None else deadline / 1000 + MARGIN
+        raw = await self._wire.ask("POST", "/v1/infer", body=asked, within=within)
         try:
             return answer_of(raw)
         except Garbled:
             raise self._wire.stranger(OK) from None
 
-    def stream(
-        self,
-        *,
-        task: str | None = None,
-        prompt: str | None = None,
-        messages: Sequence[Mapping[str, str]] | None = None,
-        model: str | None = None,
-        strategy: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        deadline_ms: int | None = None,
-        request_id: str | None = None,
-        meta: Mapping[str, str] | None = None,
-    ) -> Stream:
+    def stream(self, **question: Unpack[Question]) -> Stream:
         """The same, event by event as it is said."""
-        body = _body(
-            task=task,
-            prompt=prompt,
-            messages=messages,
-            model=model,
-            strategy=strategy,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            deadline_ms=deadline_ms,
-            request_id=request_id,
-            meta=meta,
-        )
-        return Stream(self._wire, {**body, "stream": True})
+        return Stream(self._wire, {**_body(question), "stream": True})
 
     async def models(self) -> list[str]:
         """Everything that may be named as `model`."""
@@ -142,7 +96,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         self._opening = wire.open("POST", "/v1/infer", body=body, silence=SILENCE)
         self._parser = Parser()
         self._frames: deque[Frame] = deque()
-        self._said: dict[type, list[str]] = {TextDelta: [], ReasoningDelta: []}
+        self._said = Sum()
         self._length = 0
         self._finished = False
         self.request_id = ""
@@ -171,7 +125,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
                 event = answer_of(self._whole(data)) if name == "finished" else event_of(name, data)
             except Garbled:
                 raise self._broken("what came is no answer of a pool") from None
-            if isinstance(event, (TextDelta, ReasoningDelta)):
+            if isinstance(event, (TextDelta, ReasoningDelta, ToolCallDelta)):
                 self._keep(event)
             if event is not None:
                 return event
@@ -206,22 +160,34 @@ class Stream(AbstractAsyncContextManager["Stream"]):
                 raise self._broken("the answer is larger than any should be") from None
         return self._frames.popleft()
 
-    def _keep(self, event: TextDelta | ReasoningDelta) -> None:
-        self._length += len(event.text)
+    def _keep(self, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
+        self._length += _length(event)
         if self._length > ANSWER_LIMIT:
             raise self._broken("the answer is larger than any should be")
-        self._said[type(event)].append(event.text)
+        self._said.add(event)
 
     def _whole(self, data: dict[str, Any]) -> dict[str, Any]:
         """As the unary answer lays it out."""
-        thought = "".join(self._said[ReasoningDelta])
-        content = {"content": "".join(self._said[TextDelta])} | ({"reasoning": thought} if thought else {})
-        return {"request_id": data.get("request_id"), **content, **data}
+        said = self._said.answer(Finished("stop", Usage()))
+        return {"request_id": data.get("request_id"), **said_of(said), **data}
 
     def _broken(self, why: str) -> ClientError:
         return ClientError(BROKEN, why, request_id=self.request_id, status=self._response.status)
 
 
-def _body(**fields: object) -> dict[str, object]:
+def _length(event: TextDelta | ReasoningDelta | ToolCallDelta) -> int:
+    """How much of a stream is kept for it; of an empty piece, too."""
+    match event:
+        case TextDelta():
+            return 1 + len(event.text) + sum(1 + len(each.token) for each in event.logprobs)
+        case ReasoningDelta():
+            return 1 + len(event.text) + len(event.opaque)
+        case ToolCallDelta():
+            return 1 + len(event.id) + len(event.name) + len(event.arguments)
+        case _:
+            assert_never(event)
+
+
+def _body(question: Question) -> dict[str, object]:
     """What was given, and nothing else: the defaults are the pool's."""
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in question.items() if value is not None}

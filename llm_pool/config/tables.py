@@ -54,8 +54,10 @@ class Delay(Section):
 class SimCall(Section):
     """A tool call that a simulated model makes."""
 
-    name: Filled = Field(description="which tool is called; it is, where a request offers it")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="what it is called with")
+    name: Filled = Field(
+        description="a tool that is called in place of an answer, where a request offers it; its result is answered"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="what that tool is called with")
 
 
 class Sim(Section):
@@ -67,12 +69,8 @@ class Sim(Section):
         description="answers to draw from; empty: say what this is and repeat the question",
     )
     json_schema: dict[str, Any] | None = Field(None, description="answer with JSON that fits this schema")
-    tool_calls: list[SimCall] = Field(
-        default_factory=list,
-        description="calls made, of those tools that a request offers, in place of an answer; after their results it "
-        "answers",
-    )
-    reasoning: str = Field("", description="what it thinks before each answer; empty: nothing")
+    tool_calls: list[SimCall] = Field(default_factory=list, description="tools that are called")
+    reasoning: str = Field("", description="what it says to think before each answer; empty: nothing")
     dimensions: int = Field(8, ge=1, le=4_096, description="length of its vectors, where a request names none")
     first_token: Delay = Field(Delay(), description="wait before the first word")
     per_token: Delay = Field(Delay(), description="wait between two words")

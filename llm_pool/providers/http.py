@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from llm_pool.core.types import Finished
+    from llm_pool.core.types import Event, Finished
     from llm_pool.providers.translating import Asked, Decoder, Failure
 
 END_TIMEOUT = 0.05  # seconds that the end of the body may lag behind the last line, before reuse is given up
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes
 LISTING_LIMIT = 4 * 1024 * 1024  # bytes
 ERROR_LIMIT = 64 * 1024  # bytes of the body of an error, which is looked at for what it says went wrong
+ERROR_TIMEOUT = 1.0  # seconds that this body may take: the status alone says enough
 
 PIECE = 64 * 1024  # bytes
 
@@ -147,9 +148,10 @@ class Wire:
             self._refuse_encoding(response)
             return
         said = b""
-        with suppress(*FOREIGN):  # the status says enough
-            while len(said) < ERROR_LIMIT and (data := await response.content.readany()):
-                said += data
+        with suppress(*FOREIGN):  # the status says enough; TimeoutError is an OSError
+            async with asyncio.timeout(ERROR_TIMEOUT):
+                while len(said) < ERROR_LIMIT and (data := await response.content.readany()):
+                    said += data
         wait = wait_said(response.headers, now=time.time())
         raise self._failure(response.status, said[:ERROR_LIMIT], who=self.who, model=model, wait=wait)
 
@@ -208,7 +210,7 @@ class Streamed(AbstractAsyncContextManager[Events]):
     async def _read(self) -> Events:
         wire, decoder, content = self._wire, self._decoder, self._response.content
         size = 0
-        began = False
+        opening: tuple[Event, ...] = (Started(self._asked.model, wire.driver), *self._asked.warnings)
         while True:
             try:
                 # aiohttp 3.14 waits here for ever when the framing of chunks breaks; dispatch's limits end that, too.
@@ -218,14 +220,15 @@ class Streamed(AbstractAsyncContextManager[Events]):
             size += len(data)
             if size > ANSWER_LIMIT:
                 raise ProviderGarbled(f"{wire.who} sent an answer longer than {ANSWER_LIMIT} bytes")
-            events = decoder.feed(data) if data else decoder.end()
-            if not began and decoder.began:
-                began = True
-                yield Started(self._asked.model, wire.driver)
-                for warning in self._asked.warnings:
-                    yield warning
-            for event in events:
+            for event in decoder.feed(data) if data else decoder.end():
+                for first in opening:
+                    yield first
+                opening = ()
                 yield event
+            if decoder.began:  # a sound piece may hold no event
+                for first in opening:
+                    yield first
+                opening = ()
             if decoder.done:
                 return
             if not data:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from llm_pool.core.errors import ProviderError
     from llm_pool.core.types import Event, Warning
@@ -21,13 +21,14 @@ class Decoder(Protocol):
     began: bool
     done: bool
 
-    def feed(self, data: bytes) -> Sequence[Event]:
+    def feed(self, data: bytes) -> Iterable[Event]:
         """Raises ProviderGarbled for what is no part of such an answer; for an error that the server reports,
-        ProviderError before the answer began and StreamBroken after it.
+        ProviderError before the answer began and StreamBroken after it. An iterator raises when it comes to it, so
+        that words are not lost which came in one packet with what is wrong.
         """
         ...
 
-    def end(self) -> Sequence[Event]:
+    def end(self) -> Iterable[Event]:
         """The body has ended: what it left, with `Finished` where that makes the answer whole; else nothing."""
         ...
 

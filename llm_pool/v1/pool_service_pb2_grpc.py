@@ -27,7 +27,9 @@ if _version_not_supported:
 
 class LLMPoolServiceStub:
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     def __init__(self, channel):
@@ -46,6 +48,11 @@ class LLMPoolServiceStub:
                 request_serializer=llm__pool_dot_v1_dot_pool__service__pb2.StreamInferRequest.SerializeToString,
                 response_deserializer=llm__pool_dot_v1_dot_pool__service__pb2.StreamInferResponse.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/llm_pool.v1.LLMPoolService/Embed',
+                request_serializer=llm__pool_dot_v1_dot_pool__service__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=llm__pool_dot_v1_dot_pool__service__pb2.EmbedResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/llm_pool.v1.LLMPoolService/ListModels',
                 request_serializer=llm__pool_dot_v1_dot_pool__service__pb2.ListModelsRequest.SerializeToString,
@@ -55,7 +62,9 @@ class LLMPoolServiceStub:
 
 class LLMPoolServiceServicer:
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     def Infer(self, request, context):
@@ -67,6 +76,13 @@ class LLMPoolServiceServicer:
 
     def StreamInfer(self, request, context):
         """Ask, and get the answer as it is written. An error ends the stream with a status.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """The vectors of texts. Over HTTP OpenAI's `POST /v1/embeddings` has them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +108,11 @@ def add_LLMPoolServiceServicer_to_server(servicer, server):
                     request_deserializer=llm__pool_dot_v1_dot_pool__service__pb2.StreamInferRequest.FromString,
                     response_serializer=llm__pool_dot_v1_dot_pool__service__pb2.StreamInferResponse.SerializeToString,
             ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=llm__pool_dot_v1_dot_pool__service__pb2.EmbedRequest.FromString,
+                    response_serializer=llm__pool_dot_v1_dot_pool__service__pb2.EmbedResponse.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=llm__pool_dot_v1_dot_pool__service__pb2.ListModelsRequest.FromString,
@@ -107,7 +128,9 @@ def add_LLMPoolServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class LLMPoolService:
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     @staticmethod
@@ -154,6 +177,33 @@ class LLMPoolService:
             '/llm_pool.v1.LLMPoolService/StreamInfer',
             llm__pool_dot_v1_dot_pool__service__pb2.StreamInferRequest.SerializeToString,
             llm__pool_dot_v1_dot_pool__service__pb2.StreamInferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llm_pool.v1.LLMPoolService/Embed',
+            llm__pool_dot_v1_dot_pool__service__pb2.EmbedRequest.SerializeToString,
+            llm__pool_dot_v1_dot_pool__service__pb2.EmbedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,9 @@ GRPC_VERSION: str
 
 class LLMPoolServiceStub:
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     @_typing.overload
@@ -39,13 +41,17 @@ class LLMPoolServiceStub:
     """Ask, and get the whole answer at once."""
     StreamInfer: _grpc.UnaryStreamMultiCallable[_pool_service_pb2.StreamInferRequest, _pool_service_pb2.StreamInferResponse]
     """Ask, and get the answer as it is written. An error ends the stream with a status."""
+    Embed: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.EmbedRequest, _pool_service_pb2.EmbedResponse]
+    """The vectors of texts. Over HTTP OpenAI's `POST /v1/embeddings` has them."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ListModelsRequest, _pool_service_pb2.ListModelsResponse]
     """What may be named as `model`."""
 
 @_typing.type_check_only
 class LLMPoolServiceAsyncStub(LLMPoolServiceStub):
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -53,12 +59,16 @@ class LLMPoolServiceAsyncStub(LLMPoolServiceStub):
     """Ask, and get the whole answer at once."""
     StreamInfer: _aio.UnaryStreamMultiCallable[_pool_service_pb2.StreamInferRequest, _pool_service_pb2.StreamInferResponse]  # type: ignore[assignment]
     """Ask, and get the answer as it is written. An error ends the stream with a status."""
+    Embed: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.EmbedRequest, _pool_service_pb2.EmbedResponse]  # type: ignore[assignment]
+    """The vectors of texts. Over HTTP OpenAI's `POST /v1/embeddings` has them."""
     ListModels: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ListModelsRequest, _pool_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """What may be named as `model`."""
 
 class LLMPoolServiceServicer(metaclass=_abc_1.ABCMeta):
     """Many models behind one door. The same questions get the same answers over HTTP (`POST /v1/infer`); field names are
-    equal there, except that a `Duration duration` is a number `duration_ms` in JSON.
+    equal there, except that a `Duration duration` is a number `duration_ms` in JSON. What has another type there:
+    `bytes` are base64, and a JSON Schema, which is a string of JSON here, is the object itself. (A
+    `google.protobuf.Struct` would make every integer of it a double.)
     """
 
     @_abc_1.abstractmethod
@@ -76,6 +86,14 @@ class LLMPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pool_service_pb2.StreamInferResponse], _abc.AsyncIterator[_pool_service_pb2.StreamInferResponse]]:
         """Ask, and get the answer as it is written. An error ends the stream with a status."""
+
+    @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _pool_service_pb2.EmbedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.EmbedResponse, _abc.Awaitable[_pool_service_pb2.EmbedResponse]]:
+        """The vectors of texts. Over HTTP OpenAI's `POST /v1/embeddings` has them."""
 
     @_abc_1.abstractmethod
     def ListModels(

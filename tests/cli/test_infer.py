@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_pool.cli import main
-from tests.cli.driving import ROOT, Terminal, command, environment, pool
-from tests.running import SIM
+from llm_pool.core.types import Finished, Started, TextDelta, ToolCallDelta, Usage
+from tests.cli.driving import ROOT, Terminal, command, environment, on_a_thread, pool
+from tests.running import SIM, pool_of, serving
+from tests.scripted import Scripted, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.running import Up
 
 pytestmark = pytest.mark.real_time
 
@@ -237,3 +242,36 @@ def test_ctrl_c_is_quiet() -> None:
         person.types("\x03")
         assert person.code() == 130
         assert "Traceback" not in person.shown
+
+
+# --- Tools ------------------------------------------------------------------------------------------------------
+
+CALLING: list[Step] = [
+    Started("sim/m", "one"),
+    ToolCallDelta(0, "c1", "weather", '{"city":\n'),
+    ToolCallDelta(0, "", "", '"Lisbon"}'),
+    Finished("tool_calls", Usage(1, output=1)),
+]
+
+
+@contextlib.asynccontextmanager
+async def scripted(*steps: Step) -> AsyncIterator[Up]:
+    async with pool_of(SIM, {"one": Scripted(*steps)}) as pool, serving(pool) as up:
+        yield up
+
+
+def test_a_call_of_a_tool_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole and as a stream, after what was said; all of it with --json."""
+    line = 'weather({"city": "Lisbon"})\n'
+    with on_a_thread(lambda: scripted(*CALLING)) as up:
+        url = f"http://{up.http_address}"
+        for form in ([], ["--stream"]):
+            assert here(url, capsys, "infer", "chat", "hi", *form) == (0, line, "")
+        _, out, _ = here(url, capsys, "infer", "chat", "hi", "--json")
+        assert json.loads(out)["tool_calls"] == [
+            {"id": "c1", "name": "weather", "arguments": '{"city":\n"Lisbon"}'},
+        ]
+    with on_a_thread(lambda: scripted(CALLING[0], TextDelta("I look."), *CALLING[1:])) as up:
+        for form in ([], ["--stream"]):
+            code, out, _ = here(f"http://{up.http_address}", capsys, "infer", "chat", "hi", *form)
+            assert (code, out) == (0, f"I look.\n{line}")

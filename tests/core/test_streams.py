@@ -12,9 +12,12 @@ from llm_pool.core.streams import Answer, collect, nested
 from llm_pool.core.types import (
     Event,
     Finished,
+    Logprob,
     Phase,
+    Reasoning,
     ReasoningDelta,
     Started,
+    Text,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -38,7 +41,8 @@ async def collected(*steps: Step) -> Answer:
 
 async def test_texts_are_joined_in_their_order() -> None:
     got = await collected(STARTED, TextDelta("one "), TextDelta(""), 1.0, TextDelta("two"), END)
-    assert got == Answer(content="one two", model="sim/m", provider="a", reason="stop", usage=USAGE)
+    assert got == Answer(parts=(Text("one two"),), model="sim/m", provider="a", reason="stop", usage=USAGE)
+    assert got.content == "one two"
 
 
 async def test_an_empty_answer_is_an_answer() -> None:
@@ -49,9 +53,41 @@ async def test_an_empty_answer_is_an_answer() -> None:
 async def test_reasoning_is_kept_apart_from_the_text() -> None:
     got = await collected(STARTED, ReasoningDelta("think "), TextDelta("say"), ReasoningDelta("more"), END)
     assert (got.content, got.reasoning) == ("say", "think more")
+    assert got.parts == (Reasoning("think "), Text("say"), Reasoning("more"))
 
 
-async def test_tool_calls_are_put_together_by_their_index() -> None:
+async def test_what_a_provider_needs_of_a_thought_ends_its_block() -> None:
+    got = await collected(
+        STARTED,
+        ReasoningDelta("one ", provider="a"),
+        ReasoningDelta("thought", provider="a"),
+        ReasoningDelta("", "signature", provider="a"),
+        ReasoningDelta("", "sealed", redacted=True, provider="a"),
+        ReasoningDelta("another", provider="a"),
+        TextDelta("say"),
+        END,
+    )
+    assert got.parts == (
+        Reasoning("one thought", "signature", provider="a"),
+        Reasoning("", "sealed", redacted=True, provider="a"),
+        Reasoning("another", provider="a"),
+        Text("say"),
+    )
+
+
+async def test_how_likely_the_words_were_and_what_ended_them_is_kept() -> None:
+    likely = [Logprob("a", -0.5), Logprob("b", -1.0, (98,), (Logprob("c", -2.0),))]
+    end = Finished("stop", USAGE, stopped_by="END")
+    got = await collected(STARTED, TextDelta("a", (likely[0],)), TextDelta("b", (likely[1],)), end)
+    assert (got.logprobs, got.stopped_by) == (tuple(likely), "END")
+
+
+async def test_vectors_and_counts_are_answers_too() -> None:
+    assert (await collected(STARTED, Finished("stop", USAGE, vectors=((0.5, 1.0),)))).vectors == ((0.5, 1.0),)
+    assert (await collected(STARTED, Finished("stop", USAGE, counted=7))).counted == 7
+
+
+async def test_tool_calls_are_put_together_by_their_index_in_the_order_they_began() -> None:
     got = await collected(
         STARTED,
         ToolCallDelta(1, "id1", "second", '{"b"'),
@@ -60,7 +96,7 @@ async def test_tool_calls_are_put_together_by_their_index() -> None:
         ToolCallDelta(0, "", "", "{}"),
         Finished("tool_calls", USAGE),
     )
-    assert got.tool_calls == (ToolCall("id0", "first", "{}"), ToolCall("id1", "second", '{"b": 2}'))
+    assert got.tool_calls == (ToolCall("id1", "second", '{"b": 2}'), ToolCall("id0", "first", "{}"))
     assert got.reason == "tool_calls"
 
 

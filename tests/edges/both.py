@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class Said:
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
+# What JSON leaves out where it is empty, and protobuf does not tell from what is absent; by the event, or of an answer.
+UNSAID: dict[str, dict[str, Any]] = {
+    "answer": {"reasoning": "", "reasoning_parts": [], "tool_calls": [], "logprobs": [], "stopped_by": ""},
+    "text": {"logprobs": []},
+    "reasoning": {"opaque": "", "redacted": False, "provider": ""},
+    "finished": {"stopped_by": ""},
+}
+
+
 # --- HTTP -------------------------------------------------------------------------------------------------------
 
 
@@ -41,7 +51,7 @@ async def http_whole(up: Up, ask: dict[str, Any]) -> Said:
         if response.status != 200:
             return Said(error=error_of(told, response.headers["x-request-id"]), status=response.status)
         assert told["request_id"] == response.headers["x-request-id"]
-        return Said(answer=plain({"reasoning": "", **told}, ask))
+        return Said(answer=plain({**UNSAID["answer"], **told}, ask))
 
 
 async def http_stream(up: Up, ask: dict[str, Any]) -> Said:
@@ -54,7 +64,7 @@ async def http_stream(up: Up, ask: dict[str, Any]) -> Said:
     for frame in frames:
         match = re.fullmatch(r"event: ([a-z_]+)\ndata: (\{.*\})", frame)
         assert match, frame
-        events.append((match[1], json.loads(match[2])))
+        events.append((match[1], {**UNSAID.get(match[1], {}), **json.loads(match[2])}))
     if events[-1][0] != "error":
         return Said(events=tuple((name, plain(data, ask)) for name, data in events))
     (_, last) = events.pop()
@@ -75,7 +85,7 @@ def error_of(told: dict[str, Any], request_id: str) -> dict[str, Any]:
 
 async def grpc_whole(up: Up, ask: dict[str, Any]) -> Said:
     try:
-        return Said(answer=plain(as_json(await up.stub.Infer(pb.InferRequest(**ask))), ask))
+        return Said(answer=plain(as_json(await up.stub.Infer(pb.InferRequest(**in_proto(ask)))), ask))
     except grpc.aio.AioRpcError as error:
         return Said(**failed(error))
 
@@ -83,12 +93,37 @@ async def grpc_whole(up: Up, ask: dict[str, Any]) -> Said:
 async def grpc_stream(up: Up, ask: dict[str, Any]) -> Said:
     events = []
     try:
-        async for response in up.stub.StreamInfer(pb.StreamInferRequest(**ask)):
+        async for response in up.stub.StreamInfer(pb.StreamInferRequest(**in_proto(ask))):
             name = str(response.WhichOneof("event"))
             events.append((name, plain(as_json(getattr(response, name)), ask)))
     except grpc.aio.AioRpcError as error:
         return Said(**failed(error), events=tuple(events))
     return Said(events=tuple(events))
+
+
+def in_proto(ask: dict[str, Any]) -> dict[str, Any]:
+    """The question as protobuf has it: schemas are JSON text, and bytes are bytes."""
+    told = dict(ask)
+    if "response_schema" in ask:
+        told["response_schema"] = json.dumps(ask["response_schema"])
+    if "tools" in ask:
+        told["tools"] = [_tool(tool) for tool in ask["tools"]]
+    if "messages" in ask:
+        told["messages"] = [_message(message) for message in ask["messages"]]
+    return told
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    return {**tool, "parameters": json.dumps(tool["parameters"])} if "parameters" in tool else tool
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "parts": [_part(part) for part in message["parts"]]} if "parts" in message else message
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    image = part.get("image", {})
+    return {**part, "image": {**image, "data": base64.b64decode(image["data"])}} if "data" in image else part
 
 
 def as_json(message: Message) -> dict[str, Any]:

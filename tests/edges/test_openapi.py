@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-import jsonschema_rs
 import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -17,25 +16,25 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from llm_pool.core.errors import PoolError
 from llm_pool.core.ports.provider import Health
 from llm_pool.edges.account import well_formed
+from llm_pool.edges.bodies import ImageBody, InferBody, ToolBody, ToolChoiceBody, parsed
 from llm_pool.edges.http import docs, examples, shapes
 from llm_pool.edges.http.openapi import NEVER_SENT, document
 from llm_pool.edges.http.server import application
 from llm_pool.edges.readiness import Lifecycle
 from llm_pool.edges.status import ROW
-from llm_pool.edges.wire import InferBody, parsed
 from llm_pool.providers.sim.client import Simulated
 from tests.edges.both import kinds
+from tests.edges.document import events, fits, operations, schema_of
 from tests.running import SIM, loaded, pool_of, running_pool, serving
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
-
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Request
     from tests.running import Up
 
 TASKS = {"chat", "expand_queries", "site_tactics", "rerank_candidates", "judge", "recovery_plan", "enrich_metadata"}
 JSON = "application/json"
+AT_URL = {"media_type": "image/png", "url": "https://a/"}
 
 POOL = """
 [server]
@@ -97,19 +96,6 @@ sim.stall_rate = 1.0
 # --- The document -----------------------------------------------------------------------------------------------
 
 
-def operations() -> dict[tuple[str, str], dict[str, Any]]:
-    paths: dict[str, dict[str, dict[str, Any]]] = document()["paths"]
-    return {(method.upper(), path): told for path, methods in paths.items() for method, told in methods.items()}
-
-
-def schema_of(name: str) -> jsonschema_rs.Draft202012Validator:
-    """What the document says of a model, as anybody else would read it."""
-    return jsonschema_rs.Draft202012Validator({
-        "$ref": f"#/components/schemas/{name}",
-        "components": document()["components"],
-    })
-
-
 def test_it_is_openapi() -> None:
     """By the meta-schema, with references that lead somewhere and ids that are unique."""
     OpenAPIV31SpecValidator(orjson.loads(orjson.dumps(document()))).validate()
@@ -166,6 +152,21 @@ def test_every_task_has_an_example_and_every_example_is_a_question() -> None:
         (True, {"prompt": "hi", "messages": None}),
         (True, {"prompt": "hi", "temperature": 2, "max_tokens": 1, "meta": {}, "model": None}),
         (True, {"messages": [{"role": "tool", "content": ""}]}),
+        (True, {"messages": [{"role": "user", "parts": [{"text": ""}, {"image": {"url": "https://a/"}}]}]}),
+        (True, {"messages": [{"role": "user", "content": "hi", "parts": None}]}),
+        (True, {"prompt": "hi", "tools": [{"name": "a"}], "tool_choice": None, "response_schema": None, "stop": []}),
+        (True, {"messages": [{"role": "user", "parts": [{"image": {**AT_URL, "data": None}}]}]}),
+        (False, {"messages": [{"role": "user", "parts": [{"image": {**AT_URL, "data": "aGk="}}]}]}),
+        (False, {"messages": [{"role": "user"}]}),
+        (False, {"messages": [{"role": "user", "content": "hi", "parts": [{"text": "hi"}]}]}),
+        (False, {"messages": [{"role": "user", "parts": [{}]}]}),
+        (False, {"messages": [{"role": "user", "parts": [{"text": "hi", "image": {"url": "https://a/"}}]}]}),
+        (False, {"messages": [{"role": "user", "parts": [{"image": {"data": "aGk="}}]}]}),
+        (False, {"messages": [{"role": "user", "parts": [{"image": {"url": "ftp://a/"}}]}]}),
+        (False, {"prompt": "hi", "tools": []}),
+        (False, {"prompt": "hi", "tools": [{"name": "a b"}]}),
+        (False, {"prompt": "hi", "stop": [""]}),
+        (False, {"prompt": "hi", "logprobs": 21}),
         (False, {}),
         (False, {"prompt": " \n"}),
         (False, {"messages": []}),
@@ -194,7 +195,8 @@ def test_a_request_id_is_what_the_document_says(name: str) -> None:
 
 
 def test_every_field_is_explained() -> None:
-    assert [name for name, told in InferBody.model_fields.items() if not told.description] == []
+    for model in (InferBody, ImageBody, ToolBody, ToolChoiceBody):
+        assert [name for name, told in model.model_fields.items() if not told.description] == []
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------
@@ -209,38 +211,6 @@ def test_the_answers_shown_are_such() -> None:
         assert reason == "INTERNAL" or reasons[reason] == code
         told = document()["components"]["responses"][f"Error{code}"]["content"][JSON]["example"]
         shapes.Error.model_validate_json(orjson.dumps(told))
-
-
-async def fits(response: ClientResponse, path: str) -> str:
-    """Hold an answer to what the document says of it. Gives the name of its model."""
-    answers = operations()[response.method.replace("HEAD", "GET"), path]["responses"]
-    told = answers[str(response.status)]
-    if "$ref" in told:
-        told = document()["components"]["responses"][told["$ref"].rpartition("/")[2]]
-    missing = [name for name in told["headers"] if name not in response.headers]
-    assert missing == ["Retry-After"] * (
-        response.status == 502 and bool(missing)
-    )  # only known where a provider says it
-    body = await response.read()
-    if "content" not in told:
-        assert body == b""
-        return ""
-    content = told["content"][response.content_type]
-    name: str = content["schema"].get("$ref", "").rpartition("/")[2]
-    if response.method == "HEAD" or not name:
-        return name
-    model = getattr(shapes, name)
-    for event in events(body.decode()) if response.content_type == "text/event-stream" else [orjson.loads(body)]:
-        schema_of(name).validate(event)
-        model.model_validate_json(orjson.dumps(event))
-    return name
-
-
-def events(text: str) -> list[dict[str, str]]:
-    """Each as a reader of server-sent events has it: names and values of its lines."""
-    *frames, rest = text.split("\n\n")
-    assert rest == ""
-    return [dict(line.split(": ", 1) for line in frame.split("\n")) for frame in frames]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import re
 from collections import deque
@@ -26,13 +27,22 @@ Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 DROPPED = web.RequestKey("dropped", bool)
 
+DIMENSIONS = 4  # of its vectors, where no fewer are asked for
+CONTEXT = 1_000  # words that are embedded
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one model answers. Tokens are words, counted over thinking and answer together; seconds throughout."""
+    """How one model answers. Tokens are words, counted over thinking and answer together; seconds throughout.
+
+    `calls` are pairs of a tool's name and its arguments, one line each, made where tools are offered and the last
+    message is no result of one; the answer is not said then. `call_ids`: False for older servers, which give none.
+    """
 
     answer: str = "Hello there, how are you?"
     thinking: str = ""
+    calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    call_ids: bool = True
     headers_after: float = 0.0  # silence before the response's first byte
     token_after: float = 0.0  # silence before each token
     stall_after: int | None = None  # tokens, then silence for ever (0: headers only; -1: not even headers)
@@ -107,6 +117,7 @@ class FakeOllama:
         app.router.add_get("/api/version", self._version)
         app.router.add_post("/api/chat", self._chat)
         app.router.add_post("/api/generate", self._generate)
+        app.router.add_post("/api/embed", self._embed)
         # handler_cancellation: a handler is cancelled as soon as its client hangs up.
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.05)
         await self._runner.setup()
@@ -160,11 +171,29 @@ class FakeOllama:
         chunk = {"model": body["model"], "created_at": _now(), "response": "", "done": True, "done_reason": "load"}
         return _json(chunk)
 
+    async def _embed(self, request: web.Request) -> web.Response:
+        """A vector says the lengths of its text's words, so that one can tell whose it is."""
+        body = orjson.loads(await request.read())
+        name = self._find(body)
+        if isinstance(name, web.Response):
+            return name
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        if not body.get("truncate", True) and any(len(text.split()) > CONTEXT for text in texts):
+            return _json({"error": "the input length exceeds the context length"}, status=400)
+        rows = [vector(text)[: body.get("dimensions") or DIMENSIONS] for text in texts]
+        tokens = sum(len(text.split()) for text in texts)
+        return _json(
+            {"model": body["model"], "embeddings": rows, "total_duration": 14_143_917}
+            | {"load_duration": 1_019_500, "prompt_eval_count": tokens}
+        )
+
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         name = self._find(body)
         if isinstance(name, web.Response):
             return name
+        if wrong := _wrong(body):
+            return _json({"error": wrong}, status=400)
         script = self.scripts[name]
         self.open_streams += 1
         try:
@@ -226,7 +255,7 @@ def _steps(body: Json, script: Script) -> Iterator[bytes | float | Do]:
             yield Do.CUT
         if message is not None:
             yield script.token_after
-            yield _line(body, {"message": message, "done": False})
+            yield _line(body, {"message": message, "done": False} | _likely(body, message))
     if script.done:
         yield _line(body, {"message": {"role": "assistant", "content": ""}} | _last(script, reason, len(chunks)))
     if script.stall_at_end:
@@ -234,12 +263,58 @@ def _steps(body: Json, script: Script) -> Iterator[bytes | float | Do]:
 
 
 def _chunks(body: Json, script: Script) -> tuple[list[Json], str | None]:
-    thoughts = [{"role": "assistant", "content": "", "thinking": word} for word in _words(script.thinking)]
-    chunks = thoughts + [{"role": "assistant", "content": word} for word in _words(script.answer)]
     if not body.get("messages"):
         return [], "load"
+    thoughts: list[Json] = [{"role": "assistant", "content": "", "thinking": word} for word in _words(script.thinking)]
+    if script.calls and body.get("tools") and body["messages"][-1]["role"] != "tool":
+        chunks = thoughts + [
+            {"role": "assistant", "content": "", "tool_calls": [_call(script, index)]}
+            for index in range(len(script.calls))
+        ]
+        return chunks, script.done_reason
+    chunks = thoughts + [{"role": "assistant", "content": word} for word in _words(script.answer)]
     most = body.get("options", {}).get("num_predict", -1)
     return (chunks[:most], "length") if 0 <= most < len(chunks) else (chunks, script.done_reason)
+
+
+def _call(script: Script, index: int) -> Json:
+    name, arguments = script.calls[index]
+    call_id = {"id": f"call_{name}{index}"} if script.call_ids else {}
+    return call_id | {"function": {"index": index, "name": name, "arguments": dict(arguments)}}
+
+
+def _likely(body: Json, message: Json) -> Json:
+    """What `logprobs` adds to a line: its token, and as many others as were asked for."""
+    token = message["content"] or message.get("thinking", "")
+    if not body.get("logprobs") or not token:
+        return {}
+    others = [_token(f"{token}{number}", -1.0 - number) for number in range(body.get("top_logprobs", 0))]
+    return {"logprobs": [_token(token, -0.5) | ({"top_logprobs": others} if others else {})]}
+
+
+def _token(token: str, logprob: float) -> Json:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+
+
+def _wrong(body: Json) -> str:
+    """What the server refuses in a chat; "" where all is well."""
+    if body.get("think") not in {None, True, False, "low", "medium", "high", "max"}:
+        return f'invalid think value: "{body["think"]}" (must be "high", "medium", "low", "max", true, or false)'
+    for message in body.get("messages") or ():
+        for image in message.get("images", ()):
+            try:
+                base64.b64decode(image, validate=True)
+            except ValueError:
+                return "illegal base64 data at input byte 0"
+        if any(not isinstance(call["function"]["arguments"], dict) for call in message.get("tool_calls", ())):
+            return "json: cannot unmarshal string into Go struct field ToolCallFunction of type map[string]interface {}"
+    return ""
+
+
+def vector(text: str) -> list[float]:
+    """The one that /api/embed makes of a text."""
+    lengths = [len(word) for word in text.split()]
+    return [float(number) for number in (lengths + [0] * DIMENSIONS)[:DIMENSIONS]]
 
 
 def _last(script: Script, reason: str | None, tokens: int) -> Json:
@@ -250,9 +325,11 @@ def _last(script: Script, reason: str | None, tokens: int) -> Json:
 
 def _added_up(body: Json, script: Script) -> Json:
     chunks, reason = _chunks(body, script)
-    message = {"role": "assistant", "content": "".join(chunk["content"] for chunk in chunks)}
+    message: Json = {"role": "assistant", "content": "".join(chunk["content"] for chunk in chunks)}
     if script.thinking:
         message["thinking"] = "".join(chunk.get("thinking", "") for chunk in chunks)
+    if calls := [call for chunk in chunks for call in chunk.get("tool_calls", ())]:
+        message["tool_calls"] = calls
     return {"model": body["model"], "created_at": _now(), "message": message} | _last(script, reason, len(chunks))
 
 

@@ -237,6 +237,7 @@ class _Link:
     def __init__(self, client: socket.socket, target: socket.socket, *, random: Random) -> None:
         for each in (client, target):
             each.setblocking(False)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no delay but those of the faults
         self.client = client
         self.target = target
         self.requests = 0  # that have come

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llm_pool.core.types import Started
+from llm_pool.edges.bodies import EmbedBody, InferBody, checked
 from llm_pool.edges.grpc.guard import ACCOUNT
-from llm_pool.edges.grpc.translate import answered, fields, streamed
-from llm_pool.edges.wire import checked, to_request
+from llm_pool.edges.grpc.translate import answered, embed_fields, embedded, fields, streamed
+from llm_pool.edges.wire import to_embedding, to_request
 from llm_pool.v1 import pool_service_pb2 as pb
 from llm_pool.v1.pool_service_pb2_grpc import LLMPoolServiceServicer
 
@@ -27,7 +28,7 @@ class PoolService(LLMPoolServiceServicer):
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         account = ACCOUNT.get()
-        body = checked(fields(request))
+        body = checked(InferBody, fields(request))
         asked = to_request(body, self._pool, account, whole=True, remaining=context.time_remaining())
         return answered(asked, account, await self._pool.infer(asked))
 
@@ -35,7 +36,7 @@ class PoolService(LLMPoolServiceServicer):
         self, request: pb.StreamInferRequest, context: Context
     ) -> None:
         account = ACCOUNT.get()
-        body = checked(fields(request))
+        body = checked(InferBody, fields(request))
         asked = to_request(body, self._pool, account, whole=False, remaining=context.time_remaining())
         model = ""
         async with self._pool.open(asked) as events:
@@ -43,6 +44,12 @@ class PoolService(LLMPoolServiceServicer):
                 if isinstance(event, Started):
                     model = event.model
                 await context.write(streamed(event, asked, account, model=model))
+
+    async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
+        account = ACCOUNT.get()
+        body = checked(EmbedBody, embed_fields(request))
+        asked = to_embedding(body, self._pool, account, remaining=context.time_remaining())
+        return embedded(asked, account, await self._pool.infer(asked))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         return pb.ListModelsResponse(

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llm_pool.core.errors import NotFound, UnknownModel, UnknownProvider
 from llm_pool.dispatch.standing import Action
+from llm_pool.edges.bodies import invalid
 from llm_pool.edges.http import bodies
 from llm_pool.edges.http.guard import ACCOUNT, json
-from llm_pool.edges.wire import invalid
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:

@@ -17,6 +17,9 @@ CANDIDATES = [
     {"id": "c", "text": "Night drive with lounge music, ten hours"},
 ]
 
+# A PNG of one red pixel.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"
+
 # By name: what it shows, and the body. Their tasks are known where nothing is configured otherwise.
 QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("Answer a question", {"task": "chat", "prompt": "Say hello"}),
@@ -30,6 +33,58 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
                 {"role": "user", "content": "And its river?"},
             ],
             "stream": True,
+        },
+    ),
+    "tools": (
+        "Offer a tool, and tell what came of the call that the model asked for",
+        {
+            "messages": [
+                {"role": "user", "content": "How warm is it in Lisbon?"},
+                {
+                    "role": "assistant",
+                    "parts": [{"tool_call": {"id": "call_1", "name": "weather", "arguments": '{"city": "Lisbon"}'}}],
+                },
+                {"role": "tool", "parts": [{"tool_result": {"call_id": "call_1", "content": "22 °C, sunny"}}]},
+            ],
+            "tools": [
+                {
+                    "name": "weather",
+                    "description": "The weather of a city, now",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"city": {"type": "string"}},
+                        "required": ["city"],
+                    },
+                }
+            ],
+        },
+    ),
+    "image": (
+        "Ask about an image",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "parts": [
+                        {"text": "Which colour is this?"},
+                        {"image": {"media_type": "image/png", "data": PIXEL}},
+                    ],
+                }
+            ]
+        },
+    ),
+    "schema": (
+        "Get an answer of your own shape",
+        {
+            "prompt": "Name a river and its length in km.",
+            "response_schema": {
+                "type": "object",
+                "properties": {"river": {"type": "string"}, "km": {"type": "integer"}},
+                "required": ["river", "km"],
+                "additionalProperties": False,
+            },
+            "temperature": 0.0,
+            "seed": 7,
         },
     ),
     "expand_queries": (
@@ -85,6 +140,18 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "open": ("Ask none of its models until you close it", {"action": "open"}),
     "close": ("Ask one of them again", {"action": "close", "model": "ollama/phi3:mini"}),
+}
+
+RESPONSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "text": ("Ask as OpenAI's clients do", {"model": "pool/fastest", "input": "Say hello"}),
+}
+
+_SAY_HELLO = {"model": "pool/fastest", "messages": [{"role": "user", "content": "Say hello"}]}
+MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "text": ("Ask as Anthropic's clients do", {**_SAY_HELLO, "max_tokens": 256}),
+}
+COUNTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "text": ("Count as Anthropic's clients do", {**_SAY_HELLO, "model": "ollama/phi3:mini"}),
 }
 
 ID = "a52a42d9be9e1cf9a09b77c8a07c31a5"

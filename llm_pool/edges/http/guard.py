@@ -81,14 +81,17 @@ def refused(error: PoolError, account: Account, *, shape: Shape = refusals.ours,
     """The answer to a call that failed before its first byte. Closes the account."""
     code = status.status(error).http
     headers = refusals.headers(error, code) | ({"Allow": allow} if allow else {})
+    if shape is refusals.anthropic:  # whose clients look for it under this name
+        headers["request-id"] = account.id
     account.close(status=code, outcome=error.reason, why=error.message)
     return json(shape(error, code, account.id), status=code, headers=headers)
 
 
 def _shape(request: web.Request, route: str, shapes: Mapping[str, Shape]) -> Shape:
     """Who says which version of Anthropic's protocol it speaks reads that protocol's errors, on every path."""
-    usual = refusals.anthropic if "anthropic-version" in request.headers else refusals.ours
-    return shapes.get(route, usual)
+    if "anthropic-version" in request.headers:
+        return refusals.anthropic
+    return shapes.get(route, refusals.ours)
 
 
 def json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -16,15 +16,16 @@ from llm_pool.core.types import (
     Warning,
 )
 from llm_pool.edges import status
+from llm_pool.edges.bodies import parsed
 from llm_pool.edges.http.door import Question
 from llm_pool.edges.http.sse import frame
-from llm_pool.edges.wire import answer_json, finished_json, parsed, to_request
+from llm_pool.edges.wire import answer_json, finished_json, logprobs_json, to_request
 
 if TYPE_CHECKING:
     from llm_pool.core.errors import PoolError
     from llm_pool.edges.account import Account
+    from llm_pool.edges.bodies import InferBody
     from llm_pool.edges.http.door import Call
-    from llm_pool.edges.wire import InferBody
 
 
 class InferDoor:
@@ -61,9 +62,10 @@ class _Telling:
         request = self._request
         match event:
             case TextDelta():
-                return "text", {"text": event.text}
+                likely = {"logprobs": logprobs_json(event.logprobs)} if event.logprobs else {}
+                return "text", {"text": event.text, **likely}
             case ReasoningDelta():
-                return "reasoning", {"text": event.text}
+                return "reasoning", _thought(event)
             case ToolCallDelta():
                 call = {"index": event.index, "id": event.id, "name": event.name, "arguments": event.arguments}
                 return "tool_call", call
@@ -75,7 +77,18 @@ class _Telling:
             case Warning():
                 return "warning", {"code": event.code, "message": event.message}
             case Finished():
-                told = finished_json(request, self._account, model=self._model, reason=event.reason, usage=event.usage)
-                return "finished", told
+                return "finished", finished_json(request, self._account, event, model=self._model)
             case _:
                 assert_never(event)
+
+
+def _thought(event: ReasoningDelta) -> dict[str, Any]:
+    """What is empty is left out: it is so in all pieces of a thought but the last one."""
+    told: dict[str, Any] = {"text": event.text}
+    if event.opaque:
+        told["opaque"] = event.opaque
+    if event.redacted:
+        told["redacted"] = True
+    if event.provider:
+        told["provider"] = event.provider
+    return told

@@ -15,10 +15,15 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from llm_pool.core import errors
 from llm_pool.edges import status
+from llm_pool.edges.bodies import InferBody
 from llm_pool.edges.http import examples, shapes
 from llm_pool.edges.http.admin import BreakerBody
+from llm_pool.edges.http.anthropic.bodies import CountBody, MessagesBody
+from llm_pool.edges.http.openai import examples as openai_examples
+from llm_pool.edges.http.openai.bodies import ChatBody
+from llm_pool.edges.http.openai.embeddings import EmbeddingsBody
+from llm_pool.edges.http.openai.responses_bodies import ResponsesBody
 from llm_pool.edges.http.routes import EVENTS, JSON, ROUTES
-from llm_pool.edges.wire import InferBody
 from llm_pool.version import __version__
 
 if TYPE_CHECKING:
@@ -39,6 +44,8 @@ The same questions can be asked over gRPC, with the same names and the same answ
 
 TAGS = {
     "inference": "Asking the models.",
+    "openai": "For clients of OpenAI, in its words.",
+    "anthropic": "For clients of Anthropic, in its words.",
     "health": "How the pool is: for people, load balancers and Prometheus. No probe ever asks a provider.",
     "operation": "For operators. Off unless `admin.enabled` is set.",
     "documentation": "What you are reading.",
@@ -118,14 +125,14 @@ _PARAMETERS = [{"$ref": f"#/components/parameters/{name}"} for name in ("Request
 def _paths() -> Object:
     paths: Object = {}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
     return paths
 
 
 def _operation(route: Route) -> Object:
     described = {"description": route.description} if route.description else {}
     asked = {"requestBody": _BODIES[route.body]} if route.body else {}
-    in_path = [_in_path(name) for name in re.findall(r"{(\w+)}", route.path)]
+    in_path = [_in_path(name) for name in re.findall(r"{(\w+)}", route.template)]
     told: dict[int, Object] = {code: {"$ref": f"#/components/responses/Error{code}"} for code in route.errors}
     for code, answer in route.answers.items():
         content = {"content": {media: _content(media, name) for media, name in answer.content.items()}}
@@ -155,7 +162,15 @@ def _body(model: str, values: dict[str, tuple[str, Object]]) -> Object:
     return {"required": True, "content": {JSON: {"schema": schema, "examples": told}}}
 
 
-_BODIES = {"InferBody": _body("InferBody", examples.QUESTIONS), "BreakerBody": _body("BreakerBody", examples.ACTIONS)}
+_BODIES = {
+    "InferBody": _body("InferBody", examples.QUESTIONS),
+    "ChatBody": _body("ChatBody", openai_examples.CHATS),
+    "EmbeddingsBody": _body("EmbeddingsBody", openai_examples.EMBEDDINGS),
+    "BreakerBody": _body("BreakerBody", examples.ACTIONS),
+    "ResponsesBody": _body("ResponsesBody", examples.RESPONSES),
+    "MessagesBody": _body("MessagesBody", examples.MESSAGES),
+    "CountBody": _body("CountBody", examples.COUNTS),
+}
 
 
 def _content(media: str, name: str) -> Object:
@@ -218,7 +233,17 @@ class _Plain(GenerateJsonSchema):
 def _schemas() -> Object:
     named = {name for route in ROUTES for told in route.answers.values() for name in told.content.values() if name}
     told = [getattr(shapes, name) for name in sorted(named)]
-    models: list[type[BaseModel]] = [InferBody, BreakerBody, shapes.Error, *told]
+    models: list[type[BaseModel]] = [
+        InferBody,
+        BreakerBody,
+        ChatBody,
+        EmbeddingsBody,
+        ResponsesBody,
+        MessagesBody,
+        CountBody,
+        shapes.Error,
+        *told,
+    ]
     _, made = models_json_schema(
         [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",

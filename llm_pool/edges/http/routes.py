@@ -6,6 +6,7 @@ are needed only when somebody asks for the document.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,13 @@ from aiohttp import web
 
 from llm_pool.edges.http import docs, probes, refusals
 from llm_pool.edges.http.admin import breakers
+from llm_pool.edges.http.anthropic.doors import CountDoor, MessagesDoor
 from llm_pool.edges.http.door import served
 from llm_pool.edges.http.infer import InferDoor
-from llm_pool.edges.http.models import models
+from llm_pool.edges.http.models import model, models
+from llm_pool.edges.http.openai.chat import ChatDoor
+from llm_pool.edges.http.openai.embeddings import EmbeddingsDoor
+from llm_pool.edges.http.openai.responses import ResponsesDoor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 JSON, EVENTS, HTML, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
 
 ALWAYS = (400, 403, 500)  # the Host header, or a bug
+ASKED = (400, 403, 404, 408, 413, 415, 500, 502, 503, 504)  # whatever may become of a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,11 @@ class Route:
     errors: tuple[int, ...] = ALWAYS
     shape: Shape = refusals.ours  # of its errors
 
+    @property
+    def template(self) -> str:
+        """The path as documents write it, and as aiohttp names it: without the patterns of its parameters."""
+        return re.sub(r":[^{}]+}", "}", self.path)
+
 
 ROUTES = (
     Route(
@@ -73,14 +84,99 @@ ROUTES = (
         errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
     ),
     Route(
+        "POST",
+        "/v1/chat/completions",
+        lambda pool, _: served(pool, ChatDoor()),
+        name="openai_chat",
+        tag="openai",
+        summary="Ask a question in OpenAI's words",
+        description="For the official clients and all that speak as they do: their base URL is `http://host:7071/v1`.",
+        body="ChatBody",
+        answers={200: Told("A chat completion, or its chunks as a stream.", {JSON: "", EVENTS: ""})},
+        errors=ASKED,
+        shape=refusals.openai,
+    ),
+    Route(
+        "POST",
+        "/v1/embeddings",
+        lambda pool, _: served(pool, EmbeddingsDoor()),
+        name="openai_embeddings",
+        tag="openai",
+        summary="Turn texts into vectors",
+        body="EmbeddingsBody",
+        answers={200: Told("A vector for each input, in their order.", {JSON: ""})},
+        errors=ASKED,
+        shape=refusals.openai,
+    ),
+    Route(
+        "POST",
+        "/v1/responses",
+        lambda pool, _: served(pool, ResponsesDoor()),
+        name="openai_responses",
+        tag="openai",
+        summary="Ask in the words of OpenAI's Responses API",
+        description=(
+            "For clients of OpenAI. Nothing is stored: the whole conversation is sent each time, and what a model "
+            "thought comes back with it, in `encrypted_content`."
+        ),
+        body="ResponsesBody",
+        answers={200: Told("The response, whole or as a stream of events.", {JSON: "", EVENTS: ""})},
+        errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
+        shape=refusals.openai,
+    ),
+    Route(
+        "POST",
+        "/v1/messages",
+        lambda pool, _: served(pool, MessagesDoor()),
+        name="anthropic_messages",
+        tag="anthropic",
+        summary="Ask in the words of Anthropic's Messages API",
+        description=(
+            "For clients of Anthropic. What a model of another provider thought has a signature of the pool's own, by "
+            "which it finds back to that provider."
+        ),
+        body="MessagesBody",
+        answers={200: Told("The message, whole or as a stream of events.", {JSON: "", EVENTS: ""})},
+        errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
+        shape=refusals.anthropic,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/count_tokens",
+        lambda pool, _: served(pool, CountDoor()),
+        name="anthropic_count_tokens",
+        tag="anthropic",
+        summary="Count the tokens of a question",
+        description="By the provider where it counts; else it is an estimate.",
+        body="CountBody",
+        answers={200: Told("How many they are.", {JSON: ""})},
+        errors=(400, 403, 404, 408, 413, 415, 500, 502, 503, 504),
+        shape=refusals.anthropic,
+    ),
+    Route(
         "GET",
         "/v1/models",
         lambda pool, _: models(pool),
         name="list_models",
         tag="inference",
         summary="List the models, strategies and tasks that may be asked",
-        description="Each may be the `model` of a question: `provider/model`, `pool/<strategy>` or `task/<task>`.",
+        description=(
+            "Each may be the `model` of a question: `provider/model`, an alias, `pool/<strategy>` or `task/<task>`. In "
+            "Anthropic's words for callers who send `anthropic-version`."
+        ),
         answers={200: Told("The list.", {JSON: "Models"})},
+        shape=refusals.openai,
+    ),
+    Route(
+        "GET",
+        "/v1/models/{model:.+}",
+        lambda pool, _: model(pool),
+        name="get_model",
+        tag="inference",
+        summary="Say whether there is this model",
+        answers={200: Told("There is.", {JSON: ""})},
+        errors=(400, 403, 404, 500),
+        shape=refusals.openai,
     ),
     Route(
         "GET",
@@ -196,4 +292,4 @@ def routes(pool: Pool, lifecycle: Lifecycle) -> Iterator[web.RouteDef]:
 
 def shapes() -> dict[str, Shape]:
     """How the errors of each path look, by its template."""
-    return {route.path: route.shape for route in ROUTES}
+    return {route.template: route.shape for route in ROUTES}

@@ -81,9 +81,48 @@ class Finished(_Shape):
     duration_ms: _Milliseconds = Field(description="from the arrival of the question to now")
     from_cache: bool
     strategy_used: str = Field(examples=["fastest"])
-    finish_reason: FinishReason = Field(description="`length`: the answer is cut at `max_tokens`")
+    finish_reason: FinishReason = Field(
+        description="`length`: the answer is cut at `max_tokens`; `tool_calls`: it waits for what comes of them"
+    )
+    stopped_by: str = Field(
+        "", description="which of the `stop` texts ended it; absent where the provider does not say"
+    )
     usage: Usage
     decision: Decision
+
+
+class ToolCall(_Shape):
+    """A call that the model asks for: send it back with its result."""
+
+    id: str
+    name: str
+    arguments: str = Field(description="JSON, as the model wrote it")
+
+
+class Thought(_Shape):
+    """One block of what the model thought, as it must come back."""
+
+    text: str
+    opaque: str = Field(description="what its provider knows it by; often empty")
+    redacted: bool = Field(description="whether `opaque` is all there is of it")
+    provider: str = Field(examples=["anthropic"])
+
+
+class TopLogprob(_Shape):
+    """How likely a token was."""
+
+    token: str
+    logprob: float = Field(description="the natural logarithm of its probability")
+    bytes: str = Field(
+        description="its UTF-8, maybe a part of a character, in base64; empty where it is not known",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+
+class Logprob(TopLogprob):
+    """A token of the content."""
+
+    top: list[TopLogprob] = Field(description="the likeliest ones in its place")
 
 
 class Answer(Finished):
@@ -91,6 +130,11 @@ class Answer(Finished):
 
     content: str
     reasoning: str = Field("", description="what the model thought; absent where it did not")
+    reasoning_parts: list[Thought] = Field(
+        [], description="the same block by block, where its provider wants it back; absent where it does not"
+    )
+    tool_calls: list[ToolCall] = Field([], description="what the model asks you to call; absent where it does not")
+    logprobs: list[Logprob] = Field([], description="of each token of the content; absent where not asked for")
 
 
 class ErrorDetail(_Shape):
@@ -125,12 +169,20 @@ class Started(_Shape):
 
 class Text(_Shape):
     text: str
+    logprobs: list[Logprob] = Field([], description="of its tokens; absent where not asked for")
 
 
-class ToolCall(_Shape):
-    index: _Count
-    id: str
-    name: str
+class Thinking(_Shape):
+    text: str
+    opaque: str = Field("", description="what its provider knows this thought by; ends it; else absent")
+    redacted: bool = Field(False, description="whether `opaque` is all there is of it; else absent")
+    provider: str = Field("", description="whose thought it is; absent where nobody knows")
+
+
+class ToolCallPiece(_Shape):
+    index: _Count = Field(description="of the call in this answer")
+    id: str = Field(description="in the first piece of a call")
+    name: str = Field(description="in the first piece of a call")
     arguments: str = Field(description="a piece of the JSON text")
 
 
@@ -157,14 +209,14 @@ class ReasoningEvent(_Shape):
     """Some more of what the model thinks."""
 
     event: Literal["reasoning"]
-    data: Json[Text]
+    data: Json[Thinking]
 
 
 class ToolCallEvent(_Shape):
     """Some more of a call that the model asks for."""
 
     event: Literal["tool_call"]
-    data: Json[ToolCall]
+    data: Json[ToolCallPiece]
 
 
 class PhaseEvent(_Shape):

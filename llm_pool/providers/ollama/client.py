@@ -1,16 +1,19 @@
-"""Ask an Ollama server, over its native API. `translate.py` knows the words, `providers/http.py` does the I/O."""
+"""Ask an Ollama server, over its native API. `wire_out.py` and `wire_in.py` know its words, `http.py` does the I/O."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_pool.core.errors import ProviderError, ProviderUnreachable
 from llm_pool.core.ports.provider import Health
-from llm_pool.providers.http import LISTING_LIMIT, OK, Streamed, Wire, hang_up, headers
-from llm_pool.providers.ollama.translate import Decoder, failure, load_wire, model_names, state, to_wire
+from llm_pool.providers.http import LISTING_LIMIT, OK, Once, Streamed, Wire, hang_up, headers
+from llm_pool.providers.ollama.models import model_names, state
+from llm_pool.providers.ollama.wire_in import Decoder, failure, vectors
+from llm_pool.providers.ollama.wire_out import embed_wire, load_wire, to_wire
 from llm_pool.providers.translating import Asked
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class Ollama:
     """One Ollama server. `models` are its own names for what it serves; `("*",)` passes any name on.
 
     `api_key` goes out as `Authorization: Bearer`, for servers behind a proxy that wants one. `preload` loads the models
-    in the background at start; health is `loading` meanwhile.
+    in the background at start; health is `loading` meanwhile. `provider`: the first part of its public model ids, which
+    its reasoning is marked with.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Ollama:
         *,
         models: tuple[str, ...],
         name: str = "",
+        provider: str = "ollama",
         base_url: str = DEFAULT_URL,
         api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -51,6 +56,7 @@ class Ollama:
         connect_timeout: float = 3.0,  # seconds
     ) -> None:
         self._models = () if models == ANY_MODEL else models
+        self._provider = provider
         self._keyed = api_key is not None
         self._settings: dict[str, Any] = {"num_ctx": num_ctx, "keep_alive": keep_alive}
         self._preload = preload
@@ -84,7 +90,15 @@ class Ollama:
             await self._wire.close()
 
     def chat(self, request: Request) -> Answering:
-        return Streamed(self._wire, to_wire(request, **self._settings), Decoder(self._wire.who))
+        wire, provider = self._wire, self._provider
+        asked = to_wire(request, who=wire.who, provider=provider, **self._settings)
+        offered = "tools" in asked.body
+        return Streamed(wire, asked, Decoder(wire.who, provider=provider, tools=offered, whole=request.whole))
+
+    def embed(self, request: Request) -> Answering:
+        who = self._wire.who
+        asked = embed_wire(request, who=who, **self._settings)
+        return Once(self._wire, asked, partial(vectors, asked=request, who=who))
 
     async def health(self) -> Health:
         until = asyncio.get_running_loop().time() + HEALTH_TIMEOUT

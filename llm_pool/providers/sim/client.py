@@ -20,10 +20,11 @@ from llm_pool.core.errors import (
 )
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Events
-from llm_pool.core.types import Finished, Started, TextDelta
+from llm_pool.core.types import Finished, Started
 from llm_pool.providers.sim.script import Script
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from llm_pool.config.tables import Sim
@@ -78,7 +79,15 @@ class Simulated:
 
         A call that is to fail does so before its first event; one that is to stall starts, and never says a word.
         """
-        return _Answering(self, self._script, request)
+        return _Answering(self, self._script.play, request)
+
+    def embed(self, request: Request) -> Answering:
+        """Unit vectors, equal ones for equal texts. Fails as `chat` does."""
+        return _Answering(self, self._script.embed, request)
+
+    def count(self, request: Request) -> Answering:
+        """Count words. Fails as `chat` does."""
+        return _Answering(self, self._script.count, request)
 
     def loading(self) -> float:
         """Seconds until the model is loaded, 0 or less when it is."""
@@ -99,17 +108,17 @@ class Simulated:
 
 
 class _Answering(AbstractAsyncContextManager[Events]):
-    __slots__ = ("_events", "_request", "_script", "_sim")
+    __slots__ = ("_decide", "_events", "_request", "_sim")
 
-    def __init__(self, sim: Simulated, script: Script, request: Request) -> None:
+    def __init__(self, sim: Simulated, decide: Callable[[Request], Play], request: Request) -> None:
         self._sim = sim
-        self._script = script
+        self._decide = decide
         self._request = request
 
     async def __aenter__(self) -> Events:
         self._sim.calls += 1
         self._sim.check(self._request.model)
-        self._events = self._perform(self._script.play(self._request))
+        self._events = self._perform(self._decide(self._request))
         self._sim.open += 1
         return self._events
 
@@ -128,15 +137,17 @@ class _Answering(AbstractAsyncContextManager[Events]):
                 await asyncio.sleep(play.first_token)
             raise self._sim.failure()
         yield Started(model=self._request.model or "", provider="sim")
+        for warning in play.warnings:
+            yield warning
         if play.fate == "stall":
             await asyncio.get_running_loop().create_future()
         if play.first_token > 0:
             await asyncio.sleep(play.first_token)
         pieces = play.pieces[: play.break_after] if play.fate == "break" else play.pieces
-        for delay, text in pieces:
+        for delay, said in pieces:
             if delay:
                 await asyncio.sleep(delay)
-            yield TextDelta(text)
+            yield said
         if play.fate == "break":
             raise StreamBroken("the simulated answer broke off as its script says")
-        yield Finished(play.reason, play.usage)
+        yield Finished(play.reason, play.usage, play.stopped_by, play.vectors, play.counted)

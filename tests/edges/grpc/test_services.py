@@ -102,4 +102,4 @@ async def test_reflection_lists_the_services_and_describes_ours() -> None:
     assert names == {OURS, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     files = [FileDescriptorProto.FromString(each) for each in described.file_descriptor_response.file_descriptor_proto]
     [service] = [service for file in files for service in file.service if service.name == "LLMPoolService"]
-    assert [method.name for method in service.method] == ["Infer", "StreamInfer", "ListModels"]
+    assert [method.name for method in service.method] == ["Infer", "StreamInfer", "Embed", "ListModels"]

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import ClientSession, web
 
-from llm_pool.edges.http.sse import PING_EVERY, Sse
+from llm_pool.edges.http.sse import PING_EVERY, Sse, frame
 from tests.fakes.ollama import FakeOllama, Script
 from tests.running import SIM, Up, running_pool
 
@@ -126,7 +126,7 @@ async def door(talk: Callable[[Sse], Awaitable[None]], *, ping_every: float = 0.
     async def handle(request: web.Request) -> web.StreamResponse:
         async with Sse(request, headers={"x-request-id": "r"}, ping_every=ping_every) as sse:
             await talk(sse)
-            await sse.response.write_eof()
+            await sse.end()
         return sse.response
 
     app = web.Application()
@@ -152,9 +152,9 @@ async def test_a_silent_stream_pings_before_and_between_its_words() -> None:
     async def talk(sse: Sse) -> None:
         await asyncio.sleep(0.1)
         assert sse.begun  # by a ping
-        await sse.send("text", {"text": "Hi"})
+        await sse.send(frame("text", {"text": "Hi"}))
         await asyncio.sleep(0.1)
-        await sse.send("text", {"text": "Ho"})
+        await sse.send(frame("text", {"text": "Ho"}))
 
     async with door(talk) as url:
         before, between = (await heard(url)).split(b'event: text\ndata: {"text":"Hi"}\n\n')
@@ -168,7 +168,7 @@ async def test_a_silent_stream_pings_before_and_between_its_words() -> None:
 async def test_a_stream_that_talks_does_not_ping() -> None:
     async def talk(sse: Sse) -> None:
         for _ in range(20):
-            await sse.send("text", {"text": "word"})
+            await sse.send(frame("text", {"text": "word"}))
             await asyncio.sleep(0.005)
 
     async with door(talk, ping_every=0.06) as url:
@@ -181,7 +181,7 @@ async def test_a_stream_that_ends_leaves_no_ping_behind() -> None:
 
     async def talk(sse: Sse) -> None:
         await asyncio.sleep(0.05)
-        await sse.send("text", {})
+        await sse.send(frame("text", {}))
         ended.append(True)
 
     async with door(talk) as url:

@@ -25,9 +25,9 @@ Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def request(text: str = "hi", model: str = "llama3", max_tokens: int | None = None) -> Request:
-    return Request(
-        "r", (Message.of("user", text),), 60.0, Trace(0.0), model=model, sampling=Sampling(max_tokens=max_tokens)
-    )
+    """One whose pieces are seen: of a whole one those that arrive together would be joined."""
+    sampling = Sampling(max_tokens=max_tokens)
+    return Request("r", (Message.of("user", text),), 60.0, Trace(0.0), model=model, sampling=sampling, whole=False)
 
 
 def provider(fake: FakeOllama, *models: str, **settings: Any) -> Ollama:

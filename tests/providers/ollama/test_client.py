@@ -34,7 +34,7 @@ async def test_an_answer_streams_through_word_by_word() -> None:
             seen: list[Event] = [event async for event in events]
         assert seen == [
             Started("llama3", "ollama"),
-            ReasoningDelta("Hm."),
+            ReasoningDelta("Hm.", provider="ollama"),
             TextDelta("Hello"),
             TextDelta(" you."),
             Finished("stop", Usage(input=7, output=3)),

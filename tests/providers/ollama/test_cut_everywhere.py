@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import orjson
 import pytest
@@ -15,10 +15,11 @@ from aiohttp import ClientPayloadError
 from llm_pool.app import running
 from llm_pool.core.errors import ProviderError, ProviderUnreachable, StreamBroken
 from llm_pool.core.types import Finished, ReasoningDelta, Started, TextDelta, Usage
-from llm_pool.providers.ollama.client import _Chat
+from llm_pool.providers.http import Streamed
+from llm_pool.providers.ollama.wire_in import Decoder
+from llm_pool.providers.translating import Asked
 from tests.fakes.ollama import FakeOllama, Script, _steps
 from tests.fakes.proxy import Cut, FaultProxy
-from tests.providers.ollama.asking import request
 from tests.running import loaded, raw, until
 from tests.scripted import request as asking
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from llm_pool.core.types import Event
     from llm_pool.pool import Pool
-    from llm_pool.providers.ollama.client import _Wire
+    from llm_pool.providers.http import Wire
 
 # What was heard, and what ended it; None where all was well.
 Heard: TypeAlias = "tuple[list[Event], type[ProviderError] | None]"
@@ -52,15 +53,16 @@ class Body:
 
 
 class Canned:
-    """A `_Wire` without a socket."""
+    """A `Wire` without a socket."""
 
     who = "Ollama"
+    driver = "ollama"
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self.left = 0
 
-    async def open(self, path: str, body: dict[str, Any], *, model: str) -> aiohttp.ClientResponse:
+    async def open(self, asked: Asked) -> aiohttp.ClientResponse:
         response = SimpleNamespace(content=self._body, connection=None, release=self._leave, close=self._leave)
         return cast("aiohttp.ClientResponse", response)
 
@@ -73,7 +75,7 @@ async def heard(*pieces: bytes, error: Exception | None = None) -> Heard:
     wire = Canned(Body([piece for piece in pieces if piece], error))
     events: list[Event] = []
     try:
-        async with _Chat(cast("_Wire", wire), request(), {"num_ctx": None, "keep_alive": None}) as answer:
+        async with Streamed(cast("Wire", wire), Asked("/api/chat", {}, "llama3"), Decoder("Ollama")) as answer:
             async for event in answer:
                 events.append(event)
     except ProviderError as caught:
@@ -97,7 +99,7 @@ SHORT = (
 ).encode()
 SAID: list[Event] = [
     Started("llama3", "ollama"),
-    ReasoningDelta("né"),
+    ReasoningDelta("né", provider="ollama"),
     TextDelta("Hé🙂"),
     TextDelta(" ü"),
     Finished("stop", Usage(input=3, output=2)),

@@ -41,6 +41,42 @@ async def test_the_official_client_sees_the_limit_of_tokens_kept() -> None:
         assert (answer.message.content, answer.done_reason, answer.eval_count) == ("Hello there,", "length", 2)
 
 
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+
+
+async def test_the_official_client_is_asked_to_call_tools_and_answered_after_their_results() -> None:
+    scripts = {"llama3:latest": Script(answer="Done.", calls=(("f", {"x": 1}), ("g", {})))}
+    async with FakeOllama(scripts) as fake, ollama.AsyncClient(fake.url) as client:
+        for stream in (False, True):
+            asked = await client.chat("llama3", ASK, tools=TOOLS, stream=stream)
+            chunks = [asked] if isinstance(asked, ollama.ChatResponse) else [chunk async for chunk in asked]
+            calls = [call for chunk in chunks for call in chunk.message.tool_calls or ()]
+            assert [(call.function.name, call.function.arguments) for call in calls] == [("f", {"x": 1}), ("g", {})]
+        answer = await client.chat("llama3", [*ASK, {"role": "tool", "tool_name": "f", "content": "1"}], tools=TOOLS)
+        assert (answer.message.content, answer.message.tool_calls) == ("Done.", None)
+
+
+async def test_the_official_client_embeds_and_is_refused_what_is_too_long() -> None:
+    async with FakeOllama() as fake, ollama.AsyncClient(fake.url) as client:
+        answer = await client.embed("llama3", ["a bc", "def"], dimensions=2)
+        assert ([list(row) for row in answer.embeddings], answer.prompt_eval_count) == ([[1, 2], [3, 0]], 3)
+        with pytest.raises(ollama.ResponseError, match="context length"):
+            await client.embed("llama3", "a " * 1_001, truncate=False)
+
+
+async def test_the_official_client_sees_how_likely_the_words_were_and_what_was_thought() -> None:
+    scripts = {"llama3:latest": Script(answer="Hi you", thinking="Hm")}
+    async with FakeOllama(scripts) as fake, ollama.AsyncClient(fake.url) as client:
+        stream = await client.chat("llama3", ASK, stream=True, logprobs=True, top_logprobs=2, think="low")
+        first, second, *_ = [chunk async for chunk in stream]
+        assert (first.message.thinking, second.message.content) == ("Hm", "Hi")
+        assert second.logprobs is not None
+        assert [(each.token, each.logprob) for each in second.logprobs] == [("Hi", -0.5)]
+        assert [each.token for each in second.logprobs[0].top_logprobs or ()] == ["Hi0", "Hi1"]
+        with pytest.raises(ollama.ResponseError, match="invalid think value"):
+            await client.chat("llama3", ASK, think="a bit")
+
+
 async def test_the_official_client_lists_and_loads_models_of_the_fake() -> None:
     scripts = {"a:latest": Script(), "b:7b": Script()}
     async with FakeOllama(scripts, cold=("b:7b",)) as fake, ollama.AsyncClient(fake.url) as client:

@@ -16,6 +16,7 @@ from llm_pool.core.errors import (
     ProviderOverloaded,
     ProviderRefused,
     ProviderUnreachable,
+    RequestRefused,
     StreamBroken,
 )
 from llm_pool.core.ports.provider import Health
@@ -49,7 +50,7 @@ pytestmark = pytest.mark.real_time
         (Script.html(), ProviderGarbled, 0),
         (Script.gzipped(), ProviderGarbled, 0),
         (Script.redirecting("/api/other"), ProviderRefused, 0),
-        (Script.failing(400, "secret"), ProviderRefused, 0),
+        (Script.failing(400, "secret"), RequestRefused, 0),
         (Script.failing(403, "secret"), ProviderMisconfigured, 0),
         (Script.failing(500, "secret"), ProviderError, 0),
         (Script.failing(429, "secret", retry_after="2"), ProviderLimited, 0),

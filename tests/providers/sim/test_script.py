@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_pool.core.types import Image, Message, Text, ToolResult, Usage
+from llm_pool.core.types import Image, Message, Text, TextDelta, ToolResult, Usage
 from llm_pool.providers.sim.script import Play, Script
 from tests.providers.sim.asking import request, sim
 
@@ -27,7 +27,11 @@ def script(provider: str = "sim", **keys: Any) -> Script:
 
 
 def said(play: Play) -> str:
-    return "".join(text for _, text in play.pieces)
+    return "".join(each.text for _, each in play.pieces if isinstance(each, TextDelta))
+
+
+def worded(*pieces: tuple[float, str]) -> tuple[tuple[float, TextDelta], ...]:
+    return tuple((wait, TextDelta(text)) for wait, text in pieces)
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------
@@ -48,7 +52,7 @@ def test_it_repeats_what_the_user_said_last_and_at_most_200_characters_of_it() -
         Message.of("user", "first"),
         Message.of("assistant", "answer"),
         Message("user", (Text("x" * 150), Image("image/png", b"..."), Text("y" * 51))),
-        Message("tool", (ToolResult("1", "two words"),)),
+        Message("tool", (ToolResult("1", (Text("two "), Text("words"))),)),
     )
     play = script().play(request(messages=messages))
     assert said(play).endswith(" You asked: " + "x" * 150 + "y" * 49 + "…")
@@ -137,9 +141,9 @@ def test_the_pieces_are_the_answer_byte_for_byte_up_to_max_tokens(text: str, who
 
 def test_a_stream_has_a_piece_per_word_and_a_whole_answer_is_one() -> None:
     made = script(answers=[" one  two\nthree"])
-    assert made.play(request(whole=False)).pieces == ((0.0, " one  "), (0.0, "two\n"), (0.0, "three"))
-    assert made.play(request(whole=True)).pieces == ((0.0, " one  two\nthree"),)
-    assert made.play(request(whole=True, max_tokens=2)).pieces == ((0.0, " one  two\n"),)
+    assert made.play(request(whole=False)).pieces == worded((0.0, " one  "), (0.0, "two\n"), (0.0, "three"))
+    assert made.play(request(whole=True)).pieces == worded((0.0, " one  two\nthree"))
+    assert made.play(request(whole=True, max_tokens=2)).pieces == worded((0.0, " one  two\n"))
     assert script(answers=[""]).play(request()).pieces == ()
 
 
@@ -150,7 +154,7 @@ def test_the_first_word_waits_for_the_first_token_only() -> None:
     made = script(answers=["one two three"], first_token={"median_ms": 200.0}, per_token={"median_ms": 10.0})
     play = made.play(request())
     assert play.first_token == 0.2
-    assert play.pieces == ((0.0, "one "), (0.01, "two "), (0.01, "three"))
+    assert play.pieces == worded((0.0, "one "), (0.01, "two "), (0.01, "three"))
 
 
 def test_latencies_have_the_median_and_the_percentile_asked_for() -> None:
