@@ -27,17 +27,19 @@ class NoSchema(ValueError):
         self.at = tuple(at)
 
 
-def spec_of(schema: Mapping[str, Any]) -> Spec:
+def spec_of(schema: Mapping[str, Any], *, linear: bool = False) -> Spec:
     """Compile a schema (any draft; 2020-12 where it names none). Nothing is ever fetched for a `$ref`.
 
+    `linear`: patterns take linear time, whatever they are held against; those that look around or back are then none.
     Raises NoSchema.
     """
+    patterns = jsonschema_rs.RegexOptions() if linear else jsonschema_rs.FancyRegexOptions()
     try:
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # TOML has dates, JSON has not
     except TypeError as error:
         raise NoSchema("holds a value that JSON cannot express") from error
     try:
-        validator = jsonschema_rs.validator_for(dict(schema), mask=_VALUE, offline=True)
+        validator = jsonschema_rs.validator_for(dict(schema), mask=_VALUE, offline=True, pattern_options=patterns)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         why = getattr(error, "message", str(error)).partition("\n")[0]
         raise NoSchema(f"is no JSON Schema: {shown(why, _LONGEST)}", getattr(error, "instance_path", ())) from None
@@ -87,6 +89,8 @@ def _keys(schema: object) -> Iterator[str]:
 def _said(error: jsonschema_rs.ValidationError, keys: Collection[str]) -> str:
     """`ranking: has less than 3 items`, with nothing of the question or the answer: `keys` are the schema's own."""
     match error.kind.name:
+        case "pattern" if not isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern):
+            what = "takes too long to hold against a pattern of the schema"
         case "additionalProperties" | "unevaluatedProperties" | "propertyNames":
             what = "has a key that the schema does not have"
         case "enum":  # narrowed, it lists what the question holds

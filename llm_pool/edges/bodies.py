@@ -8,42 +8,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from llm_pool.core.errors import InvalidRequest, shown
 from llm_pool.core.types import Role
+from llm_pool.edges.schemas import Schema
 
 MAX_META = 32
 MAX_MESSAGES = 10_000
 MAX_PARTS = 1_000
 MAX_TOOLS = 512
 MAX_INPUTS = 2_048
-MAX_SCHEMA_BYTES = 256 * 1024
 MAX_PROBLEMS = 5  # named in one message
 MANY_PROBLEMS = 100
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def _expressible(schema: dict[str, Any]) -> dict[str, Any]:
-    """Whether it reaches a provider as it is: its reader takes NaN, and integers of any size, which JSON has not."""
-    try:
-        raw = orjson.dumps(schema)
-    except TypeError:
-        raw = b"null"
-    if len(raw) > MAX_SCHEMA_BYTES:
-        raise PydanticCustomError("too_large", f"must be at most {MAX_SCHEMA_BYTES} bytes of JSON")
-    if orjson.loads(raw) != schema:
-        raise PydanticCustomError("inexpressible", "holds a number that JSON cannot express")
-    return schema
-
-
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Short = Annotated[str, Field(max_length=512)]
 _ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-_Schema = Annotated[dict[str, Any], AfterValidator(_expressible)]
 _Base64 = Annotated[
     bytes, Field(min_length=1), WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1})
 ]
@@ -166,7 +150,7 @@ class ToolBody(_Body):
 
     name: _ToolName = Field(description="what it is called by; no other tool has it")
     description: str = Field("", description="what it does, for the model")
-    parameters: _Schema | None = Field(None, description="the JSON Schema of its arguments, at most 256 KB of it")
+    parameters: Schema | None = Field(None, description="the JSON Schema of its arguments, at most 256 KB of it")
     strict: bool | None = Field(None, description="whether arguments must fit the schema exactly")
 
 
@@ -209,7 +193,7 @@ class InferBody(_Body):
         None, description="what the model may ask you to call; names are unique"
     )
     tool_choice: ToolChoiceBody | None = Field(None, description="whether tools are called; only with `tools`")
-    response_schema: _Schema | None = Field(
+    response_schema: Schema | None = Field(
         None,
         description="the JSON Schema that the answer must fit, of at most 256 KB; it wins over that of the task, and "
         "the answer then comes in one piece",

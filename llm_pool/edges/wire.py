@@ -5,20 +5,20 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from llm_pool.config.schemas import NoSchema, spec_of
-from llm_pool.core.errors import Forbidden, InvalidRequest, shown
+from llm_pool.core.errors import Forbidden, InvalidRequest
 from llm_pool.core.trace import Decision, Trace
 from llm_pool.core.types import NOTHING_SAID, Caller, Message, Reasoning, Request, Sampling, Text
 from llm_pool.edges.account import well_formed
 from llm_pool.edges.asking import deadline
 from llm_pool.edges.conversation import messages_of, tools_of
+from llm_pool.edges.schemas import spec_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llm_pool.core.streams import Answer
     from llm_pool.core.trace import Attempt
-    from llm_pool.core.types import Finished, Logprob, Spec, ToolCall, Usage
+    from llm_pool.core.types import Finished, Logprob, ToolCall, Usage
     from llm_pool.edges.account import Account
     from llm_pool.edges.bodies import EmbedBody, InferBody
     from llm_pool.pool import Pool
@@ -49,7 +49,7 @@ def to_request(
         sampling=_sampling(body),
         tools=tools,
         tool_choice=choice,
-        spec=None if body.response_schema is None else _spec(body.response_schema),
+        spec=None if body.response_schema is None else spec_said(body.response_schema, at="response_schema"),
         whole=whole,
         **common,
     )
@@ -104,14 +104,6 @@ def _sampling(body: InferBody) -> Sampling:
     if said.isdisjoint(_SAMPLING) and body.stop is None:
         return NOTHING_SAID
     return Sampling(stop=tuple(body.stop or ()), **{name: getattr(body, name) for name in said & _SAMPLING})
-
-
-def _spec(schema: Mapping[str, Any]) -> Spec:
-    try:
-        return spec_of(schema)
-    except NoSchema as error:
-        field = shown(".".join(["response_schema", *map(str, error.at)]))
-        raise InvalidRequest(f"{field}: {error}", field=field) from None
 
 
 def _messages(body: InferBody, max_prompt_bytes: int) -> tuple[Message, ...]:

@@ -128,9 +128,9 @@ class Preparing:
 
 
 def _sampling(said: Sampling, defaults: Sampling) -> Sampling:
+    """A task says how long and how freely; the rest is the caller's."""
     if said is NOTHING_SAID:
         return defaults
-    """What a task can say: how long and how freely."""
     return dataclasses.replace(
         said,
         max_tokens=defaults.max_tokens if said.max_tokens is None else said.max_tokens,

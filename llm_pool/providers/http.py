@@ -39,7 +39,7 @@ END_TIMEOUT = 0.05  # seconds that the end of the body may lag behind the last l
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes
 LISTING_LIMIT = 4 * 1024 * 1024  # bytes
 ERROR_LIMIT = 64 * 1024  # bytes of the body of an error, which is looked at for what it says went wrong
-ERROR_TIMEOUT = 1.0  # seconds that this body may take: the status alone says enough
+ERROR_TIMEOUT = 0.5  # seconds that this body may take: the status alone says enough
 
 PIECE = 64 * 1024  # bytes
 

@@ -234,7 +234,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "large parameters": (
         hi(tools=[{"name": "a", "parameters": {"x": "x" * 262_144}}]),
         "tools.0.parameters",
-        "at most 262144 bytes",
+        "at most 256 KB",
     ),
     "a choice of nothing": (hi(tool_choice={"mode": "none"}), "tool_choice", "needs tools"),
     "a choice of nobody": (
@@ -261,7 +261,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a large schema": (
         hi(response_schema={"description": "x" * 262_144}),
         "response_schema",
-        "at most 262144 bytes of JSON",
+        "at most 256 KB of JSON",
     ),
     "an empty stop": (hi(stop=["a", ""]), "stop.1", "at least 1 character"),
     "many stops": (hi(stop=["a"] * 17), "stop", "at most 16 items"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
@@ -28,7 +28,7 @@ Wire = Literal["openai", "anthropic"]
 WIRES: tuple[Wire, ...] = ("openai", "anthropic")
 
 PLAIN = '[tasks.chat]\nprompt = ""\n'
-ANY_KEY = "sk-nobody-asks"
+CLIENT: dict[str, Any] = {"api_key": "sk-nobody-asks", "max_retries": 0, "timeout": 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,19 @@ class Pooled:
     def url(self) -> str:
         return f"http://{self.pool.http_address}"
 
-    def openai(self) -> AsyncOpenAI:
-        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=ANY_KEY, max_retries=0, timeout=20)
+    def openai(self, *, strict: bool = True) -> AsyncOpenAI:
+        """`strict`: every answer must be what the client's own types say."""
+        return AsyncOpenAI(base_url=f"{self.url}/v1", **CLIENT, _strict_response_validation=strict)
 
     def anthropic(self) -> AsyncAnthropic:
-        return AsyncAnthropic(base_url=self.url, api_key=ANY_KEY, max_retries=0, timeout=20)
+        return AsyncAnthropic(base_url=self.url, **CLIENT, _strict_response_validation=True)
 
     def openai_sync(self) -> OpenAI:
         """For a thread: it would hold up the pool's own loop."""
-        return OpenAI(base_url=f"{self.url}/v1", api_key=ANY_KEY, max_retries=0, timeout=20)
+        return OpenAI(base_url=f"{self.url}/v1", **CLIENT, _strict_response_validation=True)
 
     def anthropic_sync(self) -> Anthropic:
-        return Anthropic(base_url=self.url, api_key=ANY_KEY, max_retries=0, timeout=20)
+        return Anthropic(base_url=self.url, **CLIENT, _strict_response_validation=True)
 
 
 def table(engine: Engine, wire: Wire, model: str) -> str:

@@ -16,13 +16,14 @@ from tests.engine.pooled import pooled
 if TYPE_CHECKING:
     from anthropic.types import MessageParam
 
+# Not strict: base64, which the client asks for by itself, is not in its own types.
 pytestmark = [pytest.mark.engine, pytest.mark.real_time]
 
 TEXTS = ["one text", "and another one"]
 
 
 async def test_a_text_has_the_same_vector_as_numbers_and_as_base64() -> None:
-    async with pooled(GIBBERISH, embeddings=True) as up, up.openai() as client:
+    async with pooled(GIBBERISH, embeddings=True) as up, up.openai(strict=False) as client:
         floats = await client.embeddings.create(model=up.model, input=TEXTS, encoding_format="float")
         coded = await client.embeddings.create(model=up.model, input=TEXTS, encoding_format="base64")
         usual = await client.embeddings.create(model=up.model, input=TEXTS)  # the client asks for base64 and decodes it
@@ -39,7 +40,7 @@ async def test_a_text_has_the_same_vector_as_numbers_and_as_base64() -> None:
 
 
 async def test_one_text_and_tokens_have_vectors_too() -> None:
-    async with pooled(GIBBERISH, embeddings=True) as up, up.openai() as client:
+    async with pooled(GIBBERISH, embeddings=True) as up, up.openai(strict=False) as client:
         one = await client.embeddings.create(model=up.model, input=TEXTS[0])
         listed = await client.embeddings.create(model=up.model, input=[TEXTS[0]])
         tokens = await client.embeddings.create(model=up.model, input=[[10, 11, 12], [13]])

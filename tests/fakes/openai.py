@@ -54,7 +54,7 @@ class Script:
     streams: bool = True  # False: it passes over `stream`, as some do
     bytes_at_once: int = 0  # a write takes no more: cuts frames and characters
     headers_after: float = 0.0  # silence before the response's first byte
-    token_after: float = 0.0  # silence before each token
+    token_after: float = 0.0  # silence before each token, and before whatever comes after the last
     stall_after: int | None = None  # tokens, then silence for ever (0: headers only; -1: not even headers)
     cut_after: int | None = None  # tokens, then the connection drops
     cut_after_bytes: int | None = None  # bytes of the body, then the connection drops
@@ -277,14 +277,15 @@ def _steps(body: Json, script: Script) -> Iterator[bytes | float | Do]:
     yield comment
     yield frame(chunk_of({"role": "assistant", "content": ""}, model=model))
     for sent, piece in enumerate([*pieces, None]):
+        yield script.token_after
         if script.frame and sent == script.frame_after:
             yield script.frame
+            yield script.token_after
         if sent == script.stall_after:
             yield Do.STALL
         if sent == script.cut_after:
             yield Do.CUT
         if piece is not None:
-            yield script.token_after
             yield frame(chunk_of(piece, model=model, logprobs=_logprobs(body, piece))) + comment
     if reason is not None:
         in_last = {"usage": usage} if usage and script.usage in {"last chunk", "twice"} else {}
@@ -301,7 +302,8 @@ def _pieces(body: Json, script: Script) -> tuple[list[Json], str | None]:
     """The deltas of an answer, and why it ends."""
     thoughts: list[Json] = [{script.thinking_as: word} for word in _words(script.thinking)]
     thoughts += [{"reasoning_details": [detail]} for detail in script.details]
-    if script.calls and body.get("tools") and body["messages"][-1]["role"] != "tool":
+    answered = any(message["role"] == "tool" for message in body["messages"])
+    if script.calls and body.get("tools") and not answered:
         return thoughts + _call_pieces(script), "tool_calls"
     pieces = thoughts + [{"content": word} for word in _words(script.answer)]
     pieces += [{"refusal": word} for word in _words(script.refusal)]

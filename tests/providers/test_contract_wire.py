@@ -1,4 +1,4 @@
-"""The contract of all providers that have a wire: whatever goes wrong on it is an error of ours, and nothing stays open."""
+"""The contract of all providers with a wire: whatever goes wrong on it is an error of ours, and nothing stays open."""
 
 from __future__ import annotations
 
@@ -88,23 +88,30 @@ async def test_an_answer_that_is_cut_is_never_an_answer(rig: Wired) -> None:
         cuts = 0
         for at in range(0, 100_000, 41):
             bench.proxy.fault = (Cut if at % 2 else Reset)(at=at)
-            said: list[Event] = []
-            try:
-                async with bench.provider.chat(bench.request()) as events:
-                    async for event in events:
-                        said.append(event)
-            except (StreamBroken, ProviderUnreachable) as error:
-                cuts += 1
-                assert not any(isinstance(event, Finished) for event in said)
-                assert TEXT.startswith("".join(event.text for event in said if isinstance(event, TextDelta)))
-                assert bool(said) is isinstance(error, StreamBroken)
-                continue
-            assert isinstance(said[-1], Finished)
-            break
+            said, error = await heard(bench)
+            if error is None:
+                assert isinstance(said[-1], Finished)
+                break
+            cuts += 1
+            assert not any(isinstance(event, Finished) for event in said)
+            assert TEXT.startswith("".join(event.text for event in said if isinstance(event, TextDelta)))
+            assert bool(said) is isinstance(error, StreamBroken)
         assert cuts > 10
         bench.proxy.fault = None
         assert (await bench.ask()).content == TEXT
         await nothing_open(bench)
+
+
+async def heard(bench: Bench) -> tuple[list[Event], ProviderError | None]:
+    """What came, and what broke it."""
+    said: list[Event] = []
+    try:
+        async with bench.provider.chat(bench.request()) as events:
+            async for event in events:
+                said.append(event)
+    except (StreamBroken, ProviderUnreachable) as error:
+        return said, error
+    return said, None
 
 
 @over("wire")

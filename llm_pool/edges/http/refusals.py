@@ -65,11 +65,10 @@ def openai(error: PoolError, code: int, request_id: str) -> dict[str, object]:
 
 def anthropic(error: PoolError, code: int, request_id: str) -> dict[str, object]:
     usual = "invalid_request_error" if BAD_REQUEST <= code < SERVER_ERROR else "api_error"
-    return {
-        "type": "error",
-        "error": {"type": _ANTHROPIC_TYPES.get(code, usual), "message": error.message},
-        "request_id": request_id,
-    }
+    told: dict[str, object] = {"type": _ANTHROPIC_TYPES.get(code, usual), "message": error.message}
+    if "error_code" in error.details:  # one of Anthropic's own, by which its clients know what to do next
+        told["details"] = {"error_code": error.details["error_code"]}
+    return {"type": "error", "error": told, "request_id": request_id}
 
 
 def headers(error: PoolError, code: int) -> dict[str, str]:

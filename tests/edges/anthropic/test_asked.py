@@ -222,6 +222,7 @@ TEXT = {"type": "text", "text": "x"}
     [
         ("service_tier", {"service_tier": "auto"}),
         ("speed", {"speed": "fast"}),
+        ("thread", {"thread": {"type": "create"}}),
         ("betas", {"betas": ["interleaved-thinking-2025-05-14"]}),
         ("context_management", {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}),
         ("diagnostics", {"diagnostics": {"previous_message_id": None}}),

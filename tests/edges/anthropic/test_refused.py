@@ -43,6 +43,7 @@ def refusal(raw: bytes, kind: type[CountBody] = MessagesBody) -> InvalidRequest:
         ({"max_tokens": 0}, "max_tokens: input should be greater than or equal to 1"),
         ({"max_tokens": "5"}, "max_tokens: input should be a valid integer"),
         ({"temperature": 1.5}, "temperature: input should be less than or equal to 1"),
+        ({"messages": ["hi"]}, "messages.0: must be an object"),
         ({"messages": []}, "messages: list should have at least 1 item after validation, not 0"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role: input should be"),
         ({"messages": [{"role": "user", "content": 1}]}, "messages.0.content: must be a string or a list of blocks"),
@@ -83,7 +84,7 @@ def refusal(raw: bytes, kind: type[CountBody] = MessagesBody) -> InvalidRequest:
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.name: is none of the tools"),
         (
             {"output_config": {"format": {"type": "json_schema", "schema": {"type": "x"}}}},
-            "output_config.format.schema: is no",
+            "output_config.format.schema.type: is no",
         ),
         ({"output_config": {"effort": "none"}}, "output_config.effort: input should be"),
         ({"system": 1}, "system: must be a string or a list of blocks"),
@@ -115,7 +116,7 @@ def test_what_is_wrong_is_named(body: dict[str, Any], message: str) -> None:
             "mcp_servers: is not supported here",
         ),
         ({"inference_geo": "us"}, "inference_geo: input should be 'global'"),
-        ({"thread": {"type": "create"}}, "thread: extra inputs are not permitted"),
+        ({"compaction": {"type": "summarize"}}, "compaction: extra inputs are not permitted"),
         (
             assistant({**CALL, "caller": {"type": "code_execution_20250825", "tool_id": "t"}}),
             "messages.0.content.0.caller.type: ",

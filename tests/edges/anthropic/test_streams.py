@@ -169,7 +169,7 @@ def test_an_error_amid_a_stream_is_anthropic_s_error_event() -> None:
     ],
 )
 def test_each_end_has_anthropic_s_word(reason: FinishReason, stopped_by: str, told: tuple[str, str | None]) -> None:
-    events = [START, TextDelta("x"), Finished(reason, USAGE, stopped_by)]
+    events: list[Event] = [START, TextDelta("x"), Finished(reason, USAGE, stopped_by)]
     for message in (whole(events), added_up(streamed(events))):
         assert (message["stop_reason"], message["stop_sequence"]) == told
         assert (message["stop_details"] is not None) == (reason == "content_filter")

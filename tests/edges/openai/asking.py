@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 MODEL = "sim/m"
 HI: list[Any] = [{"role": "user", "content": "hi"}]
 USAGE = Usage(input=5, cache_read=3, cache_write=2, output=7, reasoning=4)
-WEATHER: dict[str, Any] = {
+WEATHER: Any = {
     "type": "function",
     "function": {
         "name": "weather",

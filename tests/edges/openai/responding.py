@@ -98,6 +98,9 @@ class Asked:
             return events(await response.read())
 
 
+ANY_PORTS = {"server": {"http_addr": "127.0.0.1:0", "grpc_addr": "127.0.0.1:0"}}
+
+
 def base_url(up: Up) -> str:
     return f"http://{up.http_address}/v1"
 
@@ -106,7 +109,7 @@ def base_url(up: Up) -> str:
 async def asking(*steps: Any) -> AsyncIterator[Asked]:
     """Over a provider that plays these steps."""
     provider = Scripted(*steps)
-    async with serving(pool_of({"a": provider})) as up, _client(up) as client:
+    async with serving(pool_of({"a": provider}, sections=ANY_PORTS)) as up, _client(up) as client:
         yield Asked(up, client, provider)
 
 

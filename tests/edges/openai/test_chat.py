@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from pydantic import BaseModel
 
@@ -20,6 +21,7 @@ from llm_pool.core.types import (
     Warning,
 )
 from tests.edges.openai.asking import ANSWERS, HI, LIKELY, MODEL, WEATHER, client_of, in_thread, scripted, steps
+from tests.running import running_pool
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -178,7 +180,7 @@ async def test_a_warning_stands_beside_the_answer() -> None:
     said = steps(Warning("reasoning_dropped", "one: it was another's"), TextDelta("Hi"))
     async with scripted(*said) as (up, _), client_of(up) as client:
         whole = await client.chat.completions.create(model=MODEL, messages=HI, store=True)
-        asked: list[dict[str, Any]] = [{}, {"stream_options": {"include_usage": True}}]
+        asked: list[Any] = [{}, {"stream_options": {"include_usage": True}}]
         streams = [
             await client.chat.completions.create(model=MODEL, messages=HI, stream=True, **each) for each in asked
         ]
@@ -253,12 +255,39 @@ async def test_what_was_thought_comes_back_byte_equal_over_three_turns(ask: Any,
         messages.append({"role": "user", "content": "Thanks."})
         await ask(client, messages)
     assert _assistants(provider) == REMEMBERED
-    (results,) = [message for message in provider.requests[-1].messages[2:3]]
-    assert results == Message("tool", (ToolResult("call_1", (Text("rain"),)),))
+    assert provider.requests[-1].messages[2] == Message("tool", (ToolResult("call_1", (Text("rain"),)),))
 
 
 def _assistants(provider: Scripted) -> list[tuple[object, ...]]:
     return [message.parts for message in provider.requests[-1].messages if message.role == "assistant"]
+
+
+THINKS = """
+[tasks.chat]
+prompt = ""
+[[providers]]
+name = "one"
+driver = "sim"
+model = "m"
+sim.reasoning = "I should look it up."
+sim.answers = ["It rains."]
+sim.tool_calls = [{ name = "weather", arguments = { city = "Lisbon" } }]
+"""
+
+
+@pytest.mark.parametrize("ask", [_whole, _by_stream])
+async def test_a_model_that_refuses_a_changed_thought_takes_what_came_back(ask: Any) -> None:
+    messages: list[Any] = [{"role": "user", "content": "How is the weather?"}]
+    async with running_pool(THINKS) as up, client_of(up) as client:
+        first = await ask(client, messages)
+        (call,) = first.tool_calls
+        assert call.function.arguments == '{"city":"Lisbon"}'
+        messages += [first, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
+        second = await ask(client, messages)
+        first.reasoning_details[0]["text"] = "I should guess."
+        with pytest.raises(openai.BadRequestError, match="came back changed"):
+            await ask(client, messages)
+    assert second.content == "It rains."
 
 
 async def test_an_image_reaches_the_provider_as_bytes() -> None:

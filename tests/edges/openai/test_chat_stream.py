@@ -128,7 +128,7 @@ async def test_the_clients_raise_when_a_stream_breaks() -> None:
         assert heard == [None, "Hel", "lo"]
         assert raised.value.code == "stream_broken"
         with pytest.raises(openai.APIError, match="broke off"):
-            await in_thread(up, lambda client: _read(client))
+            await in_thread(up, _read)
 
 
 def _read(client: OpenAI) -> None:

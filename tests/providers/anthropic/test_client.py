@@ -1,8 +1,9 @@
-"""The Anthropic provider against a server on a real socket: its answers, its thoughts there and back, and leaving it."""
+"""The Anthropic provider against a server on a real socket: its answers, thoughts there and back, and leaving it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
 import pytest
@@ -158,7 +159,7 @@ async def test_thoughts_survive_three_turns_of_tools_byte_for_byte(model: str, w
 async def test_a_thought_that_was_changed_would_be_refused() -> None:
     """So the fake looks, and the test above can fail."""
     async with FakeAnthropic({OLD: SCRIPTS}) as fake, provider(fake) as anthropic:
-        asked = {"sampling": Sampling(effort="low"), "tools": TOOLS}
+        asked: Any = {"sampling": Sampling(effort="low"), "tools": TOOLS}
         answer = await ask(anthropic, request("Umbrella?", **asked))
         results = [Message("tool", (ToolResult(call.id, (Text("x"),)),)) for call in answer.tool_calls]
         thought, *rest = answer.parts

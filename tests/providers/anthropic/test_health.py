@@ -1,4 +1,4 @@
-"""How Anthropic is, or a server like it: asked of it free of charge, and without taking an alias for a missing model."""
+"""How Anthropic is, or a server like it: asked of it free of charge; and an alias is no missing model."""
 
 from __future__ import annotations
 

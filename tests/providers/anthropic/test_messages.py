@@ -1,4 +1,4 @@
-"""Conversations as Anthropic's API takes them: turns alternate, results come first, thoughts unchanged, nothing lost."""
+"""Conversations as Anthropic's API takes them: turns alternate, results come first, thoughts are unchanged."""
 
 from __future__ import annotations
 

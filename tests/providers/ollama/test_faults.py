@@ -153,6 +153,18 @@ async def test_broken_http_is_an_error_of_ours(answer: bytes, kind: type[Provide
         assert type(failed.value) is kind
 
 
+async def test_an_error_whose_body_does_not_come_is_told_by_its_status_alone() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 99\r\nRetry-After: 2\r\n\r\n{")
+        await asyncio.Event().wait()
+
+    async with raw_server(talk) as url, Ollama(base_url=url, models=("llama3",)) as ollama, asyncio.timeout(2):
+        with pytest.raises(ProviderOverloaded) as failed:
+            await ask(ollama)
+        assert failed.value.retry_after == 2.0
+
+
 async def test_a_last_line_without_a_line_end_counts_when_it_is_whole() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

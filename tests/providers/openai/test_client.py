@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -229,9 +230,8 @@ async def test_every_fault_is_an_error_of_ours_after_the_words_that_came(
     script: Script, kind: type[ProviderError], words: int
 ) -> None:
     seen: list[Event] = []
-    async with FakeOpenAI({"gpt": script}) as fake, provider(fake, name="a") as openai:
-        script_pause = replace_pause(script)
-        fake.scripts["gpt"] = script_pause
+    unhurried = dataclasses.replace(script, token_after=0.002)  # what comes at once with an error is not told
+    async with FakeOpenAI({"gpt": unhurried}) as fake, provider(fake, name="a") as openai:
         with pytest.raises(ProviderError) as caught:
             await hear(openai, seen)
         assert type(caught.value) is kind
@@ -254,11 +254,6 @@ async def test_a_model_that_it_does_not_have_is_named() -> None:
     async with FakeOpenAI() as fake, provider(fake) as openai:
         with pytest.raises(ProviderMisconfigured, match=r'"gpt-9" \(404, model_not_found\)'):
             await ask(openai, request(model="gpt-9"))
-
-
-def replace_pause(script: Script) -> Script:
-    """With a moment between the words, so that what is sent together is no error's prelude."""
-    return Script(**{name: getattr(script, name) for name in Script.__dataclass_fields__} | {"token_after": 0.001})
 
 
 async def hear(openai: OpenAI, seen: list[Event]) -> None:

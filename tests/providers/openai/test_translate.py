@@ -148,7 +148,7 @@ def test_own_thoughts_go_back_as_they_came() -> None:
 
 def test_blocks_of_thought_between_other_parts_go_back_as_one_list() -> None:
     first, second = orjson.loads(DETAILS)
-    blocks = [Reasoning("né", orjson.dumps([first]).decode(), provider="openrouter"), Text("a")]
+    blocks: list[Part] = [Reasoning("né", orjson.dumps([first]).decode(), provider="openrouter"), Text("a")]
     blocks.append(Reasoning("", orjson.dumps([second]).decode(), redacted=True, provider="openrouter"))
     (said,) = messages(Message("assistant", tuple(blocks)), dialect=ROUTER)
     assert said["reasoning_details"] == [first, second]
@@ -255,7 +255,8 @@ def pieces_of(message: dict[str, Any]) -> list[tuple[str, Any]]:
     pieces: list[tuple[str, Any]] = [
         ("thought", message[key]) for key in ("reasoning", "reasoning_content") if key in message
     ]
-    for piece in content if isinstance(content, list) else [{"type": "text", "text": content or ""}]:
+    parts: list[Any] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    for piece in parts:
         if piece["type"] == "text":
             pieces.append(("text", piece["text"]))
         else:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 import orjson
 
-from llm_pool.config.schemas import NoSchema, spec_of
-from llm_pool.core.errors import InvalidRequest
+from llm_pool.core.errors import InvalidRequest, NotFound
 from llm_pool.core.types import (
     AS_IT_LIKES,
     Image,
@@ -40,6 +39,7 @@ from llm_pool.edges.http.anthropic.bodies import (
     ToolUseBlock,
     UrlSource,
 )
+from llm_pool.edges.schemas import spec_said
 
 if TYPE_CHECKING:
     from llm_pool.core.types import Keep, Part, Role, Spec
@@ -74,8 +74,14 @@ class Asked:
 
 
 def asked(body: CountBody) -> Asked:
-    """Raises InvalidRequest naming the field."""
+    """Raises InvalidRequest naming the field, and NotFound where a conversation is to go on that nobody keeps."""
     ignored = _Ignored()
+    if isinstance(body, MessagesBody) and body.thread is not None:
+        if body.thread.type == "continue":
+            # What Anthropic says of one that is gone: its clients then send the whole conversation.
+            gone = {"field": "thread", "error_code": "thread_not_found"}
+            raise NotFound("thread: the pool keeps no conversations: send the whole of it", details=gone)
+        ignored.note("thread")
     messages = _messages(body, ignored)
     tools = tuple([_tool(tool, ignored) for tool in body.tools or ()])
     if body.cache_control is not None:
@@ -303,10 +309,7 @@ def _spec(body: CountBody) -> Spec | None:
         at, wanted = "output_format", body.output_format
     if wanted is None:
         return None
-    try:
-        return spec_of(wanted.schema_)
-    except NoSchema as error:
-        raise _wrong(f"{at}.schema", str(error)) from None
+    return spec_said(wanted.schema_, at=f"{at}.schema")
 
 
 def _wrong(at: str, what: str) -> InvalidRequest:

@@ -6,9 +6,7 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal, TypeAlias
 
-import orjson
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,7 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from llm_pool.core.errors import InvalidRequest, shown
-from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS, MAX_SCHEMA_BYTES, MAX_TOOLS
+from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS, MAX_TOOLS
+from llm_pool.edges.schemas import Schema
 
 _MARK = "?"  # before the tag of a union, so that no path in a message has one
 
@@ -62,20 +61,6 @@ def _custom(value: object) -> object:
     return value
 
 
-def _expressible(schema: dict[str, Any]) -> dict[str, Any]:
-    """Whether it reaches a provider as it is: the reader of bodies takes numbers of any size."""
-    try:
-        raw = orjson.dumps(schema)
-    except TypeError:
-        raw = b"null"
-    if len(raw) > MAX_SCHEMA_BYTES:
-        raise PydanticCustomError("too_large", f"must be at most {MAX_SCHEMA_BYTES} bytes of JSON")
-    if orjson.loads(raw) != schema:
-        raise PydanticCustomError("inexpressible", "holds a number that JSON cannot express")
-    return schema
-
-
-_Schema = Annotated[dict[str, Any], AfterValidator(_expressible)]
 _FORM = Discriminator(_by_form, custom_error_type="form", custom_error_message="must be a string or a list of blocks")
 
 
@@ -190,7 +175,7 @@ class OfferedTool(_Body):
     type: Literal["custom"] | None = None
     name: Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,128}$")]
     description: str = ""
-    input_schema: _Schema
+    input_schema: Schema
     strict: bool | None = None
     cache_control: CacheMark | None = None
     # How the text of its input is cut into pieces: the pool passes each on as it comes, which is always allowed.
@@ -216,12 +201,19 @@ class ThinkingWish(_Body):
 
 class OutputFormat(_Body):
     type: Literal["json_schema"]
-    schema_: _Schema = Field(alias="schema")
+    schema_: Schema = Field(alias="schema")
 
 
 class OutputConfig(_Body):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormat | None = None
+
+
+class Thread(_Body):
+    """A conversation that Anthropic's server may keep between two calls. The pool keeps none."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str | None = None
 
 
 class Metadata(_Body):
@@ -267,6 +259,7 @@ class MessagesBody(CountBody):
     metadata: Metadata | None = None
     inference_geo: Literal["global"] | None = None
     container: None = None
+    thread: Thread | None = Field(None, description="`create` is ignored, to `continue` one is refused: none is kept")
     service_tier: Literal["auto", "standard_only"] | None = Field(None, description="ignored")
     diagnostics: dict[str, Any] | None = Field(None, description="ignored")
     fallbacks: list[Any] | Literal["default"] | None = Field(None, description="ignored: the pool has its own")
@@ -311,6 +304,8 @@ def _problem(problem: dict[str, Any]) -> str:
             return f'{field}: must be an object with a "type"'
         case "model_type" if not field:
             return "the body must be a JSON object"
+        case "model_type":
+            return f"{field}: must be an object"
         case "none_required" | "too_long" if problem["loc"][-1] in _MUST_NOT_BE:
             return f"{field}: is not supported here"
         case _:

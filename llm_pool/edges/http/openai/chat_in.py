@@ -34,7 +34,8 @@ from llm_pool.edges.http.openai.bodies import (
     ChatToolResult,
     ChatUser,
 )
-from llm_pool.edges.http.openai.parts import checked, expressible, ignored, image, keep, not_done, refuse, spec
+from llm_pool.edges.http.openai.parts import checked, ignored, image, keep, not_done, refuse
+from llm_pool.edges.schemas import expressible, spec_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -259,7 +260,7 @@ def _tools(body: ChatBody) -> dict[str, Any]:
 
 def _tool(function: ChatFunction, kept: Keep, index: int) -> Tool:
     if function.parameters is not None:
-        expressible(function.parameters, field=f"tools.{index}.function.parameters")
+        expressible(function.parameters, at=f"tools.{index}.function.parameters")
     return Tool(function.name, function.description or "", function.parameters, function.strict, kept)
 
 
@@ -276,10 +277,10 @@ def _spec(body: ChatBody) -> Spec | None:
         case None | ChatFormatText():
             return None
         case ChatFormatObject():
-            return spec(ANY_OBJECT, at="response_format", field="response_format")
+            return spec_said(ANY_OBJECT, at="response_format", field="response_format")
         case ChatFormatSchema():
             asked = wanted.json_schema.schema_
             at = "response_format.json_schema.schema"
-            return spec(ANY_OBJECT if asked is None else asked, at=at, field="response_format")
+            return spec_said(ANY_OBJECT if asked is None else asked, at=at, field="response_format")
         case _:
             assert_never(wanted)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import binascii
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.core.errors import InvalidRequest, shown
 from llm_pool.core.types import Image, Warning
 from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS
@@ -24,11 +22,9 @@ if TYPE_CHECKING:
 
     from llm_pool.core.errors import PoolError
     from llm_pool.core.trace import Trace
-    from llm_pool.core.types import Keep, Spec
+    from llm_pool.core.types import Keep
 
 Body = TypeVar("Body", bound=BaseModel)
-
-CACHED_SCHEMA = 16 * 1024  # bytes; longer ones are compiled every time
 
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,64});base64,", re.IGNORECASE)
 
@@ -162,35 +158,6 @@ def image(url: str, *, detail: str | None, field: str, keep: Keep = "") -> Image
     if not data:
         raise InvalidRequest(f"{field}: is empty", field=field)
     return Image(head[1].lower(), data=data, detail=detail or "", keep=keep)
-
-
-def spec(schema: Mapping[str, Any], *, at: str, field: str) -> Spec:
-    """What answers must be. `at` is where the schema stands, `field` what is named. Raises InvalidRequest."""
-    try:
-        text = expressible(schema, field=at)
-        return _compiled(text) if len(text) <= CACHED_SCHEMA else spec_of(schema)
-    except NoSchema as error:
-        place = ".".join([at, *(shown(str(step)) for step in error.at)])
-        raise InvalidRequest(f"{place}: {error}", field=field) from None
-
-
-def expressible(value: object, *, field: str) -> bytes:
-    """The JSON of what a caller gave as any JSON. Raises InvalidRequest where a provider would get something else: the
-    reader of bodies takes NaN, and integers of any size.
-    """
-    try:
-        text = orjson.dumps(value)
-    except TypeError:
-        text = b"null"
-    if orjson.loads(text) != value:
-        raise InvalidRequest(f"{field}: holds a number that JSON cannot express", field=field)
-    return text
-
-
-@lru_cache(maxsize=64)
-def _compiled(schema: bytes) -> Spec:
-    """Callers ask with the same few schemas again and again."""
-    return spec_of(orjson.loads(schema))
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------

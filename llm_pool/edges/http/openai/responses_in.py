@@ -33,6 +33,7 @@ from llm_pool.edges.http.openai.responses_bodies import (
     ResponsesThought,
 )
 from llm_pool.edges.http.openai.responses_thoughts import opened
+from llm_pool.edges.schemas import spec_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,9 +193,9 @@ def spec(body: ResponsesBody) -> Spec | None:
     wanted: Any = body.text.format if body.text else None
     match wanted:
         case ResponsesJsonSchema():
-            return parts.spec(wanted.schema_, at="text.format.schema", field="text.format.schema")
+            return spec_said(wanted.schema_, at="text.format.schema", field="text.format.schema")
         case ResponsesJsonObject():
-            return parts.spec(_ANY_OBJECT, at="text.format", field="text.format")
+            return spec_said(_ANY_OBJECT, at="text.format", field="text.format")
         case ResponsesPlainText() | None:
             return None
         case _:
