@@ -81,8 +81,7 @@ class Run:
     def _measure(self, target: Target, folder: Path, *, warm_up: int) -> None:
         stages.look(target)
         for stream in (False, True):
-            seconds = min(warm_up, self._seconds)
-            stages.saturated(target, folder, stream=stream, seconds=seconds, core=self._cores.load)
+            stages.saturated(target, folder, stream=stream, seconds=warm_up, core=self._cores.load)
         seen = stages.repetition(target, folder, seconds=self._seconds, core=self._cores.load)
         self.seen.setdefault(target.name, []).append(seen)
         print(

@@ -42,7 +42,7 @@ class Gateway:
     headers: tuple[str, ...] = ()
     model: str = "{}"  # how it names a model of the upstream
     start: float = 30.0  # seconds that it may take
-    warm_up: int = 2  # seconds of load before anything is measured
+    warm_up: int = 2  # seconds of load of each kind before anything is measured
 
 
 _POOL = f"""
@@ -111,7 +111,7 @@ def litellm(program: str) -> Gateway:
         {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"},
         headers=(f"Authorization: Bearer {KEY}",),
         start=120.0,
-        warm_up=8,
+        warm_up=5,
     )
 
 
@@ -124,7 +124,7 @@ def portkey(folder: str) -> Gateway:
         {"loopback.js": _LOOPBACK},
         {"NODE_ENV": "production"},
         headers=("Authorization: Bearer sk-none", *upstream),
-        warm_up=6,
+        warm_up=3,
     )
 
 

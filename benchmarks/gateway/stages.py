@@ -85,7 +85,7 @@ def saturated(target: Target, folder: Path, *, stream: bool, seconds: int, core:
     if ended.returncode:
         raise NotServing(f"wrk failed: {(ended.stderr or ended.stdout)[-300:]}")
     load = parse_wrk(ended.stdout)
-    if not load.answers or load.wrong:
+    if load.wrong:
         raise NotServing(f"{target.name}: {load.wrong} calls were not answered well, {load.answers} were")
     return load
 
@@ -105,6 +105,8 @@ def repetition(target: Target, folder: Path, *, seconds: int, core: int | None) 
         busy = saturated(target, folder, stream=False, seconds=seconds, core=core)
     with Meter(target.pid) as streaming:
         streams = saturated(target, folder, stream=True, seconds=seconds, core=core)
+    if not (busy.answers and streams.answers):
+        raise NotServing(f"{target.name}: nothing was answered in {seconds} s")
     p50 = steadily(target, stream=False, seconds=seconds, core=core)
     first = steadily(target, stream=True, seconds=seconds, core=core)
     return Seen(

@@ -165,8 +165,9 @@ class Sum:
     def add(self, event: Event) -> None:
         match event:
             case TextDelta():
-                self._block("text").pieces.append(event.text)
-                self._logprobs += event.logprobs
+                if event.text:
+                    self._block("text").pieces.append(event.text)
+                    self._logprobs += event.logprobs
             case ReasoningDelta():
                 self._think(event)
             case ToolCallDelta():
@@ -198,6 +199,8 @@ class Sum:
         return self._open
 
     def _think(self, event: ReasoningDelta) -> None:
+        if not (event.text or event.opaque or event.redacted):  # it says nothing, and so belongs to nothing
+            return
         if event.redacted:
             self._open = None
         block = self._block("reasoning")

@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from llm_pool.core import errors
 from llm_pool.edges import status
 from llm_pool.edges.bodies import InferBody
-from llm_pool.edges.http import examples, shapes
+from llm_pool.edges.http import examples, refusals, shapes
 from llm_pool.edges.http.admin import BreakerBody
 from llm_pool.edges.http.anthropic.bodies import CountBody, MessagesBody
 from llm_pool.edges.http.openai import examples as openai_examples
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import core_schema
 
+    from llm_pool.edges.http.refusals import Shape
     from llm_pool.edges.http.routes import Route
 
 Object = dict[str, Any]
@@ -83,7 +84,11 @@ def document() -> Object:
         "paths": _paths(),
         "components": {
             "schemas": _schemas(),
-            "responses": {f"Error{code}": _wrong(code) for code in WRONG},
+            "responses": {
+                f"{_ERRORS[shape].__name__}{code}": _wrong(code, shape)
+                for shape in _ERRORS
+                for code in sorted({code for route in ROUTES if route.shape is shape for code in route.errors})
+            },
             "parameters": {
                 "RequestId": {
                     "name": "x-request-id",
@@ -133,7 +138,8 @@ def _operation(route: Route) -> Object:
     described = {"description": route.description} if route.description else {}
     asked = {"requestBody": _BODIES[route.body]} if route.body else {}
     in_path = [_in_path(name) for name in re.findall(r"{(\w+)}", route.template)]
-    told: dict[int, Object] = {code: {"$ref": f"#/components/responses/Error{code}"} for code in route.errors}
+    model = _ERRORS[route.shape].__name__
+    told: dict[int, Object] = {code: {"$ref": f"#/components/responses/{model}{code}"} for code in route.errors}
     for code, answer in route.answers.items():
         content = {"content": {media: _content(media, name) for media, name in answer.content.items()}}
         told[code] = {
@@ -192,16 +198,31 @@ def _headers(*names: str) -> Object:
 # --- Errors -----------------------------------------------------------------------------------------------------
 
 
-def _wrong(code: int) -> Object:
+_ERRORS: dict[Shape, type[BaseModel]] = {
+    refusals.ours: shapes.Error,
+    refusals.openai: shapes.OpenAIError,
+    refusals.anthropic: shapes.AnthropicError,
+}
+
+
+def _wrong(code: int, shape: Shape) -> Object:
     """The errors of one status. Their codes come from the one table that they are answered by."""
-    reason, message, details = examples.ERRORS[code]
-    example = {"code": reason, "message": message, "request_id": examples.ID, "details": details}
     codes = sorted({kind.reason for kind in _kinds(errors.PoolError) if _status(kind) == code})
+    told = f" `code` is {' or '.join(f'`{reason}`' for reason in codes)}." if shape is refusals.ours else ""
+    model = {"$ref": f"#/components/schemas/{_ERRORS[shape].__name__}"}
     return {
-        "description": f"{WRONG[code]} `code` is {' or '.join(f'`{reason}`' for reason in codes)}.",
+        "description": WRONG[code] + told,
         "headers": _headers("RequestId", *(["RetryAfter"] if code in status.RETRIED else [])),
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": example}}},
+        "content": {JSON: {"schema": model, "example": shape(_example(code), code, examples.ID)}},
     }
+
+
+def _example(code: int) -> errors.PoolError:
+    reason, message, details = examples.ERRORS[code]
+    kind = next(kind for kind in _kinds(errors.PoolError) if kind.reason == reason)
+    made = kind.__new__(kind)
+    errors.PoolError.__init__(made, message, details=details)  # some kinds make their own words
+    return made
 
 
 def _status(kind: type[errors.PoolError]) -> int:
@@ -241,7 +262,7 @@ def _schemas() -> Object:
         ResponsesBody,
         MessagesBody,
         CountBody,
-        shapes.Error,
+        *_ERRORS.values(),
         *told,
     ]
     _, made = models_json_schema(

@@ -153,9 +153,35 @@ class ErrorDetail(_Shape):
 
 
 class Error(_Shape):
-    """Every error of every route."""
+    """Every error of our own routes."""
 
     error: ErrorDetail
+
+
+class OpenAIErrorDetail(_Shape):
+    message: str = Field(description="for people")
+    type: str = Field(examples=["invalid_request_error"])
+    param: str | None = Field(description="the field that is wrong")
+    code: str = Field(description="what to branch on", examples=["model_not_found"])
+
+
+class OpenAIError(_Shape):
+    """An error in OpenAI's words."""
+
+    error: OpenAIErrorDetail
+
+
+class AnthropicErrorDetail(_Shape):
+    type: str = Field(description="what to branch on", examples=["not_found_error"])
+    message: str = Field(description="for people")
+
+
+class AnthropicError(_Shape):
+    """An error in Anthropic's words."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    request_id: str
 
 
 # --- Streams ----------------------------------------------------------------------------------------------------

@@ -97,7 +97,9 @@ class Wire(Behind):
             self.model(content),
             "" if said.calls else said.text,
             said.reasoning,
-            tuple((self.id_of(index, call), call.name, parsed(call.arguments)) for index, call in enumerate(said.calls)),
+            tuple(
+                (self.id_of(index, call), call.name, parsed(call.arguments)) for index, call in enumerate(said.calls)
+            ),
             "tool_calls" if said.calls else "stop",
             self.rig.buckets,
             self.loses if asked.tools else (),
@@ -126,7 +128,9 @@ class OpenAI(Wire):
             "max_tokens": MOST_TOKENS,
         }
         if question.tools:
-            body["tools"] = [function(tool) | {"function": function(tool)["function"] | {"strict": True}} for tool in question.tools]
+            body["tools"] = [
+                function(tool) | {"function": function(tool)["function"] | {"strict": True}} for tool in question.tools
+            ]
         if question.schema is not None:
             form = {"name": "answer", "schema": question.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -202,7 +206,7 @@ class Sim(Behind):
     def _table(self, content: str, said: Said) -> str:
         calls = [{"name": call.name, "arguments": parsed(call.arguments)} for call in said.calls]
         script = {"answers": [said.text], "reasoning": said.reasoning, "tool_calls": calls}
-        return table(f"sim {content}", driver="sim", models=[content], sim=script)
+        return table(f"sim-{content}", driver="sim", models=[content], sim=script)
 
     def model(self, content: str) -> str:
         return f"sim/{content}"
@@ -214,7 +218,7 @@ class Sim(Behind):
         return []
 
     def body(self, question: Question) -> Json:
-        raise AssertionError("it has no wire")
+        return {}  # there is no wire
 
     def told(self, content: str) -> Told:
         asked, said = CONTENTS[content].question, CONTENTS[content].said

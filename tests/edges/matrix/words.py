@@ -66,7 +66,7 @@ NOON = ToolCall("call_n", "clock", '{"zone":"WET","exact":true}')
 CONTENTS = {
     "text": Content(Question("How are you?", system="Be brief,\nplease.")),
     "tools": Content(Question("How is it in Faro?", tools=(WEATHER,)), Said(calls=(FARO,))),
-    "parallel tools": Content(
+    "parallel": Content(
         Question("And in Évora, and what time is it?", tools=(WEATHER, CLOCK)), Said(calls=(EVORA, NOON, FARO))
     ),
     "image": Content(Question("What is this?", image=PNG), Said("A very small one.")),

@@ -77,6 +77,15 @@ async def test_every_answer_is_what_the_server_said(name: str, streams: bool, wh
         assert answer.stopped_by == finished.stopped_by
 
 
+async def test_words_that_come_in_one_packet_are_one_where_nobody_sees_them_come() -> None:
+    packet = Script(body=Script.saying("One two three.").stream())
+    async with FakeAnthropic({OLD: packet}) as fake, provider(fake) as anthropic:
+        for whole, words in ((True, 1), (False, 3)):
+            async with anthropic.chat(request(whole=whole)) as events:
+                said = [event.text async for event in events if isinstance(event, TextDelta)]
+            assert ("".join(said), len(said)) == ("One two three.", words)
+
+
 async def test_key_version_and_headers_reach_the_server() -> None:
     async with FakeAnthropic() as fake:
         fake.key = "k1"

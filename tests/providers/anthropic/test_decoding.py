@@ -208,6 +208,9 @@ def test_an_error_after_a_word_breaks_the_stream_and_the_words_before_it_are_hea
     assert [next(events), next(events)] == [TextDelta("a"), TextDelta("b")]
     with pytest.raises(StreamBroken) as failed:
         next(events)
+    for last in (frames(error("overloaded_error")), frames({"type": "ping"}, error("overloaded_error"))):
+        with pytest.raises(StreamBroken):
+            heard(frames(START, TEXT, delta("a")), last)
     assert "secret" not in failed.value.message
 
 
@@ -226,7 +229,7 @@ CALL = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
         [START, ended(5)],
         [START, delta("a")],
         [START, TEXT, delta("a", 1)],
-        [START, TEXT, delta("a", True)],
+        [START, TEXT, delta("a", False)],
         [START, TEXT, delta("a", [])],
         [START, TEXT, delta(5)],
         [START, TEXT, {"type": "content_block_delta", "index": 0}],

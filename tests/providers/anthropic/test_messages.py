@@ -88,6 +88,7 @@ def test_ids_of_other_providers_are_made_fit_and_still_match() -> None:
     assert answered["content"][0]["tool_use_id"] == given_id
     other = wire(request("go", said(ToolCall("functions.f:1", "f", "{}"))))["messages"][1]["content"][0]["id"]
     assert other != given_id
+    assert wire(request("go", said(ToolCall("\ud800", "f", "{}"))))["messages"][1]["content"][0]["id"]
 
 
 def test_an_image_is_sent_by_value_or_by_address() -> None:

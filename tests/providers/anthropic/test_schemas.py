@@ -109,10 +109,20 @@ def test_a_schema_of_any_depth_is_no_trouble() -> None:
     assert fitted(schema) is None
 
 
-words = st.sampled_from(
-    "type properties required items enum const anyOf $ref $defs format minItems title description a".split()
-    + ["additionalProperties"]
-)
+words = st.sampled_from([
+    "type",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "const",
+    "anyOf",
+    "$ref",
+    "$defs",
+    "format",
+    "minItems",
+    "a",
+])
 values = st.recursive(
     st.none()
     | st.booleans()

@@ -93,6 +93,7 @@ def test_newer_models_take_no_sampling_and_the_default_is_not_worth_a_word() -> 
     assert not {"temperature", "top_p", "top_k"} & set(wire(asked))
     assert warnings(asked) == ["temperature", "top_p", "top_k"]
     assert warnings(sampling(NEW, temperature=1.0, top_p=1.0)) == []
+    assert [traits_of(f"claude-opus-{version}").samples for version in ("4-6", "4-7", "5")] == [True, False, False]
 
 
 def test_claude_4_takes_one_of_temperature_and_top_p() -> None:
@@ -121,6 +122,7 @@ def test_a_budget_is_sent_as_it_is_where_there_is_room() -> None:
 
 def test_a_budget_is_made_to_fit_below_the_callers_limit() -> None:
     assert budget(sampling(thinking_tokens=9000, max_tokens=4000)) == (2000, 4000)
+    assert budget(sampling(thinking_tokens=4000, max_tokens=4000)) == (2000, 4000)
     assert budget(sampling(thinking_tokens=1, max_tokens=1500)) == (1024, 1500)
     for tokens, most in ((9000, 4000), (1, 1500), (9000, 1024)):
         assert warnings(sampling(thinking_tokens=tokens, max_tokens=most)) == ["thinking_tokens"]

@@ -132,18 +132,16 @@ class Telling:
     # --- Pieces -----------------------------------------------------------------------------------------------------
 
     def _text(self, event: TextDelta) -> bytes:
+        if not event.text:  # it says nothing, and so ends nothing
+            return b""
         item = self._open
         if item is not None and item.kind == "text":
             before = b""
         else:
             before = self._close()
-            if not event.text:
-                return before
             item = self._open = self._item("text")
             before += self._added(item, status="in_progress", role="assistant", content=[])
             before += self._frame("response.content_part.added", **item.spot, part=out.text_part(""))
-        if not event.text:
-            return before
         told = _NO_LOGPROBS
         if event.logprobs:
             item.logprobs += event.logprobs
@@ -151,11 +149,11 @@ class Telling:
         return before + self._delta(item, event.text, b',"logprobs":' + told)
 
     def _thought(self, event: ReasoningDelta) -> bytes:
+        if not (event.text or event.opaque or event.redacted):
+            return b""
         item, before = self._open, b""
         if item is None or item.kind != "reasoning" or event.redacted:
             before = self._close()
-            if not (event.text or event.opaque or event.redacted):
-                return before
             item = self._open = self._item("reasoning")
             before += self._added(item, summary=[], encrypted_content=None)
         item.seal = (event.opaque, event.redacted, event.provider)
