@@ -131,7 +131,7 @@ def portkey(folder: str) -> Gateway:
 def tensorzero(python: str) -> Gateway:
     return Gateway(
         "tensorzero",
-        (python, "-u", str(HERE / "tensorzero.py"), "{folder}/tensorzero.toml"),
+        (python, "-u", str(HERE / "embedded.py"), "{folder}/tensorzero.toml"),
         {"tensorzero.toml": _TENSORZERO},
         says=r"URL=http://(\S+)",
         path="/chat/completions",

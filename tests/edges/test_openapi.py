@@ -310,7 +310,7 @@ async def look(up: Up) -> None:
                     assert str(response.status) in told["responses"]
                     await fits(response, path)
             async with up.http.get(path, headers={"Host": "evil.example.org"}) as response:
-                assert (response.status, await fits(response, path)) == (403, "Error")
+                assert (response.status, (await fits(response, path))[-5:]) == (403, "Error")
 
 
 @pytest.mark.real_time

@@ -1,4 +1,4 @@
-"""The providers of the matrix: how each is told what to say, and what exactly it must have been asked, in its own words."""
+"""The providers of the matrix: how each is told what to say, and what it must have been asked, word by word."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from tests.providers.rigs.ollama import OllamaRig
 from tests.providers.rigs.openai import OpenAIRig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     from llm_pool.core.types import Tool
-    from tests.edges.matrix.words import Content
     from tests.providers.contract import Said, Wired
 
 Json = dict[str, Any]
@@ -68,9 +67,10 @@ class Wire(Behind):
     rig: Wired
     loses: tuple[str, ...] = ()  # codes of warnings where tools are offered
 
-    def __init__(self) -> None:
+    def __init__(self, *, priority: int = 0) -> None:
         self.name = self.rig.driver
         self.fake: Any = None
+        self._priority = priority
         self._before = 0
 
     @asynccontextmanager
@@ -79,7 +79,8 @@ class Wire(Behind):
             yield
 
     def tables(self) -> str:
-        return table(self.name, driver=self.name, models=[self.rig.model], base_url=self.fake.url)
+        keys = {"driver": self.name, "models": [self.rig.model], "priority": self._priority}
+        return table(self.name, **keys, base_url=self.fake.url)
 
     def model(self, content: str) -> str:
         return f"{self.name}/{self.rig.model}"
@@ -110,10 +111,10 @@ class Wire(Behind):
 
 
 class OpenAI(Wire):
-    def __init__(self, *, openrouter: bool = False) -> None:
+    def __init__(self, *, openrouter: bool = False, priority: int = 0) -> None:
         self.rig = OpenAIRig(openrouter=openrouter)
         self._openrouter = openrouter
-        super().__init__()
+        super().__init__(priority=priority)
 
     def body(self, question: Question) -> Json:
         content: Any = question.text

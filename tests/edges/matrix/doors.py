@@ -14,7 +14,6 @@ import anthropic
 import openai
 
 from llm_pool.core.types import Usage
-from tests.edges.both import grpc_stream, grpc_whole, http_stream, http_whole
 from tests.edges.matrix.behind import b64
 from tests.edges.matrix.words import MOST_TOKENS, Told
 from tests.providers.contract import parsed
@@ -32,7 +31,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Callers:
-    """Whoever asks: the pool as our own doors are asked, and the official clients. `headers` are the latest answer's."""
+    """Whoever asks: the pool itself for our own doors, and the official clients. `headers`: of the latest answer."""
 
     up: Up
     openai: openai.AsyncOpenAI

@@ -154,18 +154,36 @@ async def test_a_body_that_never_ends_holds_nobody_after_the_last_line() -> None
 
 
 async def test_leaving_ends_a_prompt_that_is_still_being_sent() -> None:
-    closed = asyncio.Event()
+    left, closed = asyncio.Event(), asyncio.Event()
+    came = 0
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await left.wait()
         with contextlib.suppress(ConnectionError):
-            while await reader.read(65536):
-                pass
+            while data := await reader.read(65536):
+                came += len(data)
         closed.set()
 
     async with raw_server(deaf) as url, Ollama(base_url=url, models=("llama3",)) as ollama:
         async with ollama.chat(request("x" * 20_000_000)):
             pass
+        left.set()
         async with asyncio.timeout(0.25):
             await closed.wait()
+        assert came < 15_000_000, "what was not sent yet is not sent any more"
+
+
+async def test_the_pieces_of_one_packet_are_one_where_nobody_sees_them() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        lines = b"".join(b'{"message":{"content":"%d"}}\n' % number for number in range(9)) + b'{"done":true}\n'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(lines) + lines)
+        await writer.drain()
+
+    async with raw_server(talk) as url, Ollama(base_url=url, models=("llama3",)) as ollama:
+        for whole, pieces in ((True, ["012345678"]), (False, [*"012345678"])):
+            async with ollama.chat(replace(request(), whole=whole)) as events:
+                assert [event.text async for event in events if isinstance(event, TextDelta)] == pieces

@@ -263,6 +263,16 @@ def test_any_json_is_either_events_or_an_error_of_ours(chunk: Any) -> None:
         decode(chunk)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_words_that_came_in_one_packet_with_an_error_are_heard_before_it(whole: bool) -> None:
+    """They were paid for."""
+    data = b"".join(orjson.dumps(each) + b"\n" for each in (said("a"), said("b"), {"error": "secret"}, said("c")))
+    heard: list[Event] = []
+    with pytest.raises(StreamBroken):
+        heard.extend(Decoder(WHO, whole=whole).feed(data))
+    assert heard == ([TextDelta("ab")] if whole else [TextDelta("a"), TextDelta("b")])
+
+
 # --- Vectors ----------------------------------------------------------------------------------------------------
 
 

@@ -140,8 +140,9 @@ def test_an_answer_that_the_server_gave_up_is_none() -> None:
 def test_a_mark_of_the_end_without_a_reason_ends_no_answer() -> None:
     with pytest.raises(StreamBroken, match="without saying why"):
         decode([stream_of(Script("Hi", finish_reason=None))])
-    with pytest.raises(ProviderError, match="without saying why"):
+    with pytest.raises(ProviderError, match="without saying why") as caught:
         decode([b"data: [DONE]\n\n"])
+    assert type(caught.value) is ProviderError
 
 
 # --- Garbage ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Hold TensorZero's embedded gateway (its Rust core, from the wheel) open. Run by the Python that has it, not by ours.
 
-`PYTHON tensorzero.py CONFIG`: says URL=... once it is ready.
+`PYTHON embedded.py CONFIG`: says URL=... once it is ready.
 """
 
 from __future__ import annotations
