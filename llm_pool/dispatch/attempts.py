@@ -242,10 +242,12 @@ def _instead_of(missing: ProviderNotConfigured, reading: Reading, deployment: De
 
 
 async def _told(reading: Reading, trace: Trace) -> Events:
-    """What the caller hears. Warnings of whom nobody hears are none."""
+    """What the caller hears. Warnings of whom nobody hears are none.
+
+    Those that are known by now are noted before the first event: an edge tells them in headers, which go out with it.
+    """
+    trace.warnings += [event for event in reading.head if isinstance(event, Warning)]
     for event in reading.head:
-        if isinstance(event, Warning):
-            trace.warnings.append(event)
         yield event
     if reading.rest is not None:
         async for event in reading.rest:

@@ -302,7 +302,7 @@ def _pieces(body: Json, script: Script) -> tuple[list[Json], str | None]:
     """The deltas of an answer, and why it ends."""
     thoughts: list[Json] = [{script.thinking_as: word} for word in _words(script.thinking)]
     thoughts += [{"reasoning_details": [detail]} for detail in script.details]
-    answered = any(message["role"] == "tool" for message in body["messages"])
+    answered = "tool" in " ".join(message["role"] for message in body["messages"]).rpartition("assistant")[2]
     if script.calls and body.get("tools") and not answered:
         return thoughts + _call_pieces(script), "tool_calls"
     pieces = thoughts + [{"content": word} for word in _words(script.answer)]

@@ -221,7 +221,7 @@ async def test_an_endless_answer_or_line_is_refused_and_takes_little_memory(rig:
 
 
 async def most_memory(
-    bench: Bench, asked: Request, *, kind: type[ProviderError] = ProviderGarbled, refused: str = ""
+    bench: Bench, asked: Request, *, kind: type[ProviderError] = ProviderGarbled, refused: str | None = None
 ) -> int:
     """Bytes at once while this is asked, which fails like this."""
     tracemalloc.start()

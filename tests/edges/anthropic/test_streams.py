@@ -138,6 +138,16 @@ def test_a_redacted_thought_is_a_block_of_its_own() -> None:
     assert told[1]["data"] == "x"
 
 
+def test_a_text_that_a_thought_interrupts_goes_on_in_another_block() -> None:
+    assert blocks(
+        TextDelta("a"), ReasoningDelta("hm", "sig", provider="anthropic"), TextDelta("b"), TextDelta("c")
+    ) == [
+        ["a"],
+        ["hm", "sig"],
+        ["b", "c"],
+    ]
+
+
 def test_phases_and_warnings_are_no_frames() -> None:
     telling = Telling(request_for())
     assert telling.tell(Phase("asking", "a")) == telling.tell(Warning("w", "why")) == b""
@@ -177,18 +187,18 @@ def test_each_end_has_anthropic_s_word(reason: FinishReason, stopped_by: str, to
 
 # --- Any answer -------------------------------------------------------------------------------------------------
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+TEXTS = st.sampled_from(["", "a", " ", 'é"\\\n', "\U0001f600"])
 VALUES = st.dictionaries(TEXTS, st.integers(-9, 9) | TEXTS | st.lists(TEXTS, max_size=2), max_size=3)
 
 
 @st.composite
 def answers_(draw: st.DrawFn) -> list[Event]:
     """Texts, thoughts, and calls whose pieces come in turns."""
-    calls = [_cut(draw, orjson.dumps(draw(VALUES)).decode()) for _ in range(draw(st.integers(0, 3)))]
+    calls = [_cut(draw, orjson.dumps(draw(VALUES)).decode()) for _ in range(draw(st.sampled_from([2, 3, 1, 0])))]
     said: list[Event] = []
     begun = 0
     kinds = ["text", "thought", "begin", *["piece"] * 3]
-    for kind in draw(st.lists(st.sampled_from(kinds), max_size=24)):
+    for kind in draw(st.lists(st.sampled_from(kinds), min_size=8, max_size=24)):
         if kind == "text":
             said.append(TextDelta(draw(TEXTS)))
         elif kind == "thought":

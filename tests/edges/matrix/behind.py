@@ -145,7 +145,7 @@ class Anthropic(Wire):
     rig = AnthropicRig()
 
     def body(self, question: Question) -> Json:
-        content = [{"type": "text", "text": question.text}]
+        content: list[Json] = [{"type": "text", "text": question.text}]
         if question.image is not None:
             source = {"type": "base64", "media_type": "image/png", "data": b64(question.image)}
             content.append({"type": "image", "source": source})

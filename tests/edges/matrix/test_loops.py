@@ -1,9 +1,10 @@
-"""What a model thought comes back to it as it said it, in a loop of tools, at every door through its official client."""
+"""What a model thought comes back to it as it said it, in a loop of tools, through the official clients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from tests.edges.matrix.doors import Chat, Messages, Responses
@@ -40,6 +41,7 @@ def test_thoughts_come_back_byte_by_byte(pool: Standing, door: Door, provider: T
             provider.say_turn(turn)
             heard = await door.ask(pool.callers, provider.model(""), QUESTION, since, stream=stream)
             assert provider.heard() == expected
+            assert details_of(provider.heard()) == details_of(expected)
             assert (heard.told.text, heard.told.thoughts) == (turn.text, turn.thought)
             assert "reasoning_dropped" not in heard.told.warnings
             ids = [call[0] for call in heard.told.calls]
@@ -48,3 +50,8 @@ def test_thoughts_come_back_byte_by_byte(pool: Standing, door: Door, provider: T
             expected += provider.again(turn, ids, results)
 
     pool.run(loop())
+
+
+def details_of(messages: list[Any]) -> bytes:
+    """What OpenRouter wants back, as JSON: in the same order of keys, too."""
+    return orjson.dumps([message.get("reasoning_details") for message in messages])

@@ -97,12 +97,6 @@ class OpenRouter(OpenAI):
     def thought(self, turn: Turn) -> Json:
         return {"reasoning_details": details(turn)}
 
-    def heard(self) -> list[Any]:
-        messages = super().heard()
-        for turn, said in zip(TURNS, (each for each in messages if each["role"] == "assistant"), strict=False):
-            assert orjson.dumps(said["reasoning_details"]) == orjson.dumps(details(turn)), "the same to the byte"
-        return messages
-
 
 def details(turn: Turn) -> list[Json]:
     """In an order of keys that is nobody's."""

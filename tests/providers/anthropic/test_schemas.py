@@ -107,6 +107,10 @@ def test_a_schema_of_any_depth_is_no_trouble() -> None:
     for _ in range(20_000):
         schema = {"type": "array", "items": schema}
     assert fitted(schema) is None
+    told: list[Any] = []
+    for _ in range(300):  # more than can be written as JSON
+        told = [told]
+    assert fitted({"type": "string", "x": told}) is None
 
 
 words = st.sampled_from([

@@ -112,6 +112,14 @@ def test_a_refusal_is_words_that_a_filter_ended(script: Script) -> None:
     assert (answer.content, answer.reason) == ("I will not", "content_filter")
 
 
+def test_a_mark_of_byte_order_at_the_very_beginning_means_nothing() -> None:
+    body = orjson.dumps({"choices": [{"message": {"content": "Hi"}}]})
+    for sent in (stream_of(Script("Hi")), body):
+        marked = b"\xef\xbb\xbf" + sent
+        for pieces in ([marked], [marked[:1], marked[1:2], marked[2:]], [marked[:3], marked[3:]]):
+            assert added_up(decode(pieces)).content == "Hi"
+
+
 # --- Thoughts ---------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +161,22 @@ def test_details_alone_say_their_words() -> None:
     (thought, _) = answer.parts
     assert isinstance(thought, Reasoning)
     assert (thought.text, orjson.loads(thought.opaque)) == ("Let me", [detail("Let me", "summary")])
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        [detail("a", signature="s1"), detail("b", signature="s2")],
+        [detail("a", id="1"), detail("b", id="2")],
+        [detail("a"), detail("b", index=1)],
+        [detail("a"), detail("b", "summary")],
+    ],
+)
+def test_details_of_different_thoughts_are_not_run_together(details: list[dict[str, Any]]) -> None:
+    answer = added_up(decode([stream_of(Script("Hi", details=tuple(details)))]))
+    (thought, _) = answer.parts
+    assert isinstance(thought, Reasoning)
+    assert orjson.loads(thought.opaque) == details
 
 
 # --- Tool calls -------------------------------------------------------------------------------------------------
@@ -314,6 +338,15 @@ def test_of_usage_said_several_times_the_last_counts() -> None:
             {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 54},
             Usage(9, output=5, reasoning=40),
         ),  # Gemini's
+        (  # a total that nothing explains
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 5,
+                "completion_tokens_details": {"reasoning_tokens": 4},
+                "total_tokens": 54,
+            },
+            Usage(9, output=1, reasoning=4),
+        ),
         ({"prompt_tokens": 9, "prompt_tokens_details": None}, Usage(9, estimated=True)),
     ],
 )

@@ -41,7 +41,7 @@ from llm_pool.core.types import (
     replace,
 )
 from llm_pool.providers.openai.client import DEFAULT_URL, OPENROUTER_URL, OpenAI
-from tests.fakes.openai import Call, FakeOpenAI, Script, chunk_of, frame
+from tests.fakes.openai import Call, FakeOpenAI, Script, chunk_of, frame, stream_of
 from tests.providers.openai.asking import ask, provider, request, until
 
 pytestmark = pytest.mark.real_time
@@ -126,6 +126,13 @@ async def test_a_stream_added_up_is_the_answer_that_nobody_saw_in_pieces() -> No
         async with FakeOpenAI({"gpt": script}) as fake, provider(fake) as openai:
             asked = request(tools=(Tool("f"),), sampling=Sampling(logprobs=1))
             assert await ask(openai, asked) == await ask(openai, replace(asked, whole=True))
+
+
+async def test_an_answer_that_nobody_sees_in_pieces_comes_in_one() -> None:
+    async with FakeOpenAI({"gpt": Script(body=stream_of(Script()))}) as fake, provider(fake) as openai:
+        for whole, words in ((True, 1), (False, 5)):
+            async with openai.chat(request(whole=whole)) as events:
+                assert len([event async for event in events if isinstance(event, TextDelta)]) == words
 
 
 async def test_how_likely_the_words_were_is_told() -> None:

@@ -123,6 +123,11 @@ async def test_openrouter_with_any_model_is_not_asked_for_its_listing() -> None:
         assert [received.path for received in fake.received] == ["/key"]
 
 
+def test_azure_lists_what_could_be_deployed_which_proves_nothing() -> None:
+    for host, believed in (("a.openai.azure.com", False), ("azure.com.example", True)):
+        assert OpenAI(models=("mine",), base_url=f"https://{host}/openai/v1")._lists_all is believed
+
+
 # --- Listings, pure ---------------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,9 @@ def test_calls_and_their_results_go_out_in_messages_of_their_own() -> None:
     ]
 
 
-@pytest.mark.parametrize("after", [(Message.of("user", "and?"),), (Message.of("assistant", "ok"),), ()])
+@pytest.mark.parametrize(
+    "after", [(Message.of("user", "and?"),), (Message.of("assistant", "ok"),), (Message.of("system", "new"),), ()]
+)
 def test_images_of_results_come_after_all_of_the_results(after: tuple[Message, ...]) -> None:
     said = messages(
         Message("assistant", (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}"))),

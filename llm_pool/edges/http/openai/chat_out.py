@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, assert_never
 
-from orjson import dumps
+from orjson import JSONDecodeError, dumps, loads
 
 from llm_pool.core.types import (
     Finished,
@@ -102,7 +102,11 @@ def _logprob(each: Logprob) -> dict[str, Any]:
 
 
 class ChatTelling:
-    """A stream as chunks. What all of them have in common is laid out once, and the words go in between."""
+    """A stream as chunks. What all of them have in common is laid out once, and the words go in between.
+
+    Pieces of several calls may come in turns. Official clients take a call for whole as soon as a piece of another one
+    comes, and parse it: so what belongs to another waits until the open one is a whole JSON object, or all has been said.
+    """
 
     def __init__(self, request: Request, *, usage: bool, choices: int) -> None:
         self._request = request
@@ -153,6 +157,9 @@ class ChatTelling:
         self._thought = -1  # the index of the latest
         self._thinking = False  # whether the next piece of a thought belongs to it
         self._called: set[int] = set()
+        self._open: int | None = None  # the call whose pieces go out
+        self._arguments: list[str] = []  # of it, so far
+        self._waiting: dict[int, list[ToolCallDelta]] = {}  # pieces of others, in the order in which those began
         self._said = False
         # Null, for nobody knows yet whether there will be any text: clients add what follows to it.
         return self._delta + b'{"role":"assistant","content":null,"refusal":null}' + _REST
@@ -188,6 +195,24 @@ class ChatTelling:
 
     def _call(self, event: ToolCallDelta) -> bytes:
         self._thinking = False
+        if self._open in {None, event.index}:
+            self._open = event.index
+            told = self._piece(event)
+            return told + self._next_calls() if self._waiting else told
+        self._waiting.setdefault(event.index, []).append(event)
+        return self._next_calls()
+
+    def _next_calls(self, *, ended: bool = False) -> bytes:
+        """Whatever of the calls that wait has its turn by now."""
+        told: list[bytes] = []
+        while self._waiting and (ended or _is_object(self._arguments)):
+            self._open = next(iter(self._waiting))
+            self._arguments = []
+            told += [self._piece(event) for event in self._waiting.pop(self._open)]
+        return b"".join(told)
+
+    def _piece(self, event: ToolCallDelta) -> bytes:
+        self._arguments.append(event.arguments)
         if event.index in self._called:
             if not event.arguments:
                 return b""
@@ -199,7 +224,20 @@ class ChatTelling:
 
     def _finish(self, event: Finished, choice: int) -> bytes:
         self._used += event.usage
+        rest_of_calls = self._next_calls(ended=True)
         delta = b"{}" if self._said or self._called else b'{"content":""}'
         told = {} if self._tells_usage or choice < self._last else warnings_json(self._request.trace)
         rest = b"}\n\n" if not told else b"," + dumps(told)[1:] + b"\n\n"
-        return self._delta + delta + b',"logprobs":null,"finish_reason":' + dumps(event.reason) + b"}]" + rest
+        last = self._delta + delta + b',"logprobs":null,"finish_reason":' + dumps(event.reason) + b"}]" + rest
+        return rest_of_calls + last
+
+
+def _is_object(pieces: Sequence[str]) -> bool:
+    """Whether all of the arguments of a call have come. What they end with is looked at first, which is quick."""
+    last = next((piece for piece in reversed(pieces) if piece.strip()), "")
+    if not last.rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(loads("".join(pieces)), dict)
+    except JSONDecodeError:
+        return False
