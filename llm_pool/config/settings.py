@@ -273,7 +273,6 @@ class Settings(Section):
                 raise Conflict(both, ("tasks", name, "strategy"))
         return self
 
-
     def _check_alias(self, alias: str, model: str) -> None:
         """Raises Conflict where the alias hides a model, or names nothing that could ever answer."""
         prefixes = {table.prefix for table in self.providers} | set(RESERVED) | set(KEYS)

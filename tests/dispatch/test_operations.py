@@ -114,15 +114,15 @@ async def test_what_one_refuses_another_may_take() -> None:
 
 
 async def test_an_answer_that_calls_tools_is_held_to_no_schema_yet() -> None:
-    steps = [Started("m", "x"), ToolCallDelta(0, "1", "f", "{}"), Finished("tool_calls", USAGE)]
-    asking = pool_of({"a": Scripted(*steps)})
+    called = ToolCallDelta(0, "1", "f", "{}")
+    asking = pool_of({"a": Scripted(Started("m", "x"), called, Finished("tool_calls", USAGE))})
     got = await asking.infer(replace(request(), spec=spec_of({"type": "object"}), tools=(Tool("f"),)))
     assert got.tool_calls == (ToolCall("1", "f", "{}"),)
 
 
 async def test_an_answer_that_was_withheld_is_held_to_no_schema() -> None:
-    steps = [Started("m", "x"), TextDelta("I cannot."), Finished("content_filter", USAGE)]
-    got = await pool_of({"a": Scripted(*steps)}).infer(replace(request(), spec=spec_of({"type": "object"})))
+    withheld = Scripted(Started("m", "x"), TextDelta("I cannot."), Finished("content_filter", USAGE))
+    got = await pool_of({"a": withheld}).infer(replace(request(), spec=spec_of({"type": "object"})))
     assert (got.content, got.reason) == ("I cannot.", "content_filter")
 
 

@@ -41,7 +41,8 @@ def model(pool: Pool) -> Handler:
     async def handle(http: web.Request) -> web.Response:
         catalog, name = pool.catalog, http.match_info["model"]
         ids = catalog.model_ids
-        if name not in ids and not catalog.knows(name):
+        prefix, _, rest = name.partition("/")
+        if name not in ids and not (rest and prefix in catalog.wildcards):
             raise UnknownModel("model", name, ids)
         if ANTHROPIC in http.headers:
             return json(_anthropic_model(name, created))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Finished, Request
 
-DEFAULT_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 ANY_MODEL = ("*",)
 
@@ -42,7 +41,7 @@ class Anthropic:
         models: tuple[str, ...],
         name: str = "",
         provider: str = "anthropic",
-        base_url: str = DEFAULT_URL,
+        base_url: str,
         api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         connect_timeout: float = 3.0,  # seconds

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Request
 
-DEFAULT_URL = "http://127.0.0.1:11434"
 ANY_MODEL = ("*",)
 
 HEALTH_TIMEOUT = 2.0  # seconds, for all that one look at its health asks
@@ -47,7 +46,7 @@ class Ollama:
         models: tuple[str, ...],
         name: str = "",
         provider: str = "ollama",
-        base_url: str = DEFAULT_URL,
+        base_url: str,
         api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         num_ctx: int | None = None,

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from llm_pool.core.streams import Answering
     from llm_pool.core.types import Request
 
-DEFAULT_URL = "https://api.openai.com/v1"
-OPENROUTER_URL = "https://openrouter.ai/api/v1"
 ANY_MODEL = ("*",)
 
 HEALTH_TIMEOUT = 2.0  # seconds, for all that one look at its health asks
@@ -37,8 +35,8 @@ LISTED_FOR = 600.0  # seconds that OpenRouter's listing, which is long, is belie
 class OpenAI:
     """One server. `models` are its own names for what it serves; `("*",)` passes any name on.
 
-    `provider` is the first part of its public model ids. With `openrouter` the default address, the name that messages
-    give it and the words are OpenRouter's; `app_url` and `app_name` are what its statistics show.
+    `provider` is the first part of its public model ids. With `openrouter` the name that messages give it
+    and the words are OpenRouter's; `app_url` and `app_name` are what its statistics show.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class OpenAI:
         models: tuple[str, ...],
         name: str = "",
         provider: str = "",
-        base_url: str | None = None,
+        base_url: str,
         api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         openrouter: bool = False,
@@ -55,11 +53,8 @@ class OpenAI:
         app_name: str | None = None,
         connect_timeout: float = 3.0,  # seconds
     ) -> None:
-        driver, kind, usual = (
-            ("openrouter", "OpenRouter", OPENROUTER_URL) if openrouter else ("openai", "OpenAI", DEFAULT_URL)
-        )
-        url = base_url or usual
-        host = (urlsplit(url).hostname or "").lower()
+        driver, kind = ("openrouter", "OpenRouter") if openrouter else ("openai", "OpenAI")
+        host = (urlsplit(base_url).hostname or "").lower()
         official = host == "api.openai.com" or host.endswith(".api.openai.com")
         self._models = () if models == ANY_MODEL else models
         self._keyed = api_key is not None
@@ -72,7 +67,7 @@ class OpenAI:
         if openrouter:
             ours |= {header: said for header, said in (("HTTP-Referer", app_url), ("X-Title", app_name)) if said}
         self._wire = Wire(
-            url,
+            base_url,
             headers(ours, extra_headers or {}),
             driver=driver,
             who=who,

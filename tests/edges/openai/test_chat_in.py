@@ -107,11 +107,13 @@ def test_marks_for_a_prompt_cache_are_kept_in_either_wording() -> None:
     content: list[Any] = [
         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
         {"type": "text", "text": "b", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
+        {"type": "text", "text": "c", "prompt_cache_breakpoint": {"mode": "explicit"}},
         {"type": "image_url", "image_url": {"url": "https://x.example.org/a.png"}, "cache_control": marked},
     ]
     assert message(role="user", content=content).parts == (
         Text("a", "5m"),
         Text("b", "1h"),
+        Text("c", "5m"),
         Image("", url="https://x.example.org/a.png", keep="1h"),
     )
     assert message(role="user", content="a", cache_control=marked).parts == (Text("a", "1h"),)
@@ -154,6 +156,17 @@ def test_every_wish_about_the_answer_is_passed_on() -> None:
         max_tokens=50, temperature=0.0, top_p=0.5, top_k=3, stop=("a", "b"), seed=-1, frequency_penalty=1.0,
         presence_penalty=-2.0, logprobs=4, effort="low",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_completion_tokens", 5), ("max_tokens", 5), ("temperature", 1), ("top_p", 1), ("top_k", 5), ("stop", "a"),
+        ("seed", 5), ("frequency_penalty", 1), ("presence_penalty", 1), ("logprobs", True), ("reasoning_effort", "low"),
+    ],
+)  # fmt: skip
+def test_each_wish_is_passed_on_where_it_is_the_only_one(name: str, value: Any) -> None:
+    assert asked(**{name: value}).words["sampling"] != NOTHING_SAID
 
 
 def test_one_stop_and_the_older_name_of_the_limit() -> None:

@@ -143,6 +143,13 @@ async def test_what_fails_before_the_first_word_of_a_stream_has_its_own_status()
     assert raised.value.code == "context_length_exceeded"
 
 
+async def test_of_several_answers_the_last_chunk_alone_says_what_was_not_done() -> None:
+    async with scripted(*ANSWERS["text"]) as (up, _):
+        *others, last, _ = await frames(up, n=2, store=True)
+    assert orjson.loads(last)["llm_pool"]["warnings"][0]["code"] == "parameter_ignored"
+    assert not any("llm_pool" in frame for frame in others)
+
+
 async def test_several_answers_with_usage_are_told_one_after_the_other() -> None:
     async with scripted(*ANSWERS["text"]) as (up, _):
         told = [orjson.loads(frame) for frame in (await frames(up, n=2, stream_options={"include_usage": True}))[:-1]]

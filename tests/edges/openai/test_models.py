@@ -48,6 +48,15 @@ async def test_a_model_is_found_by_its_id_with_its_slashes(name: str) -> None:
     assert model.object == "model"
 
 
+async def test_who_passes_any_name_on_has_any_model_and_who_is_not_configured_has_none() -> None:
+    toml = TOML.replace('["m", "meta/llama"]', '["*"]')
+    async with running_pool(toml) as up, client_of(up) as client:
+        assert (await client.models.retrieve("sim/whatever")).id == "sim/whatever"
+        for name in ("sim/", "openai/gpt-4o"):
+            with pytest.raises(openai.NotFoundError):
+                await client.models.retrieve(name)
+
+
 async def test_an_unknown_model_is_not_found_and_the_nearest_is_named() -> None:
     async with running_pool(TOML) as up, client_of(up) as client:
         with pytest.raises(openai.NotFoundError, match=r'did you mean "sim/meta/llama"') as raised:

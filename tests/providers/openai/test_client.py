@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llm_pool.config.tables import URLS
 from llm_pool.core.errors import (
     ContextTooLong,
     ProviderError,
@@ -40,7 +41,7 @@ from llm_pool.core.types import (
     Warning,
     replace,
 )
-from llm_pool.providers.openai.client import DEFAULT_URL, OPENROUTER_URL, OpenAI
+from llm_pool.providers.openai.client import OpenAI
 from tests.fakes.openai import Call, FakeOpenAI, Script, chunk_of, frame, stream_of
 from tests.providers.openai.asking import ask, provider, request, until
 
@@ -92,12 +93,10 @@ async def test_openrouter_is_told_who_asks_and_names_itself() -> None:
 @pytest.mark.parametrize(
     ("settings", "host", "official"),
     [
-        ({}, "api.openai.com:443", True),
-        ({"base_url": DEFAULT_URL}, "api.openai.com:443", True),
+        ({"base_url": URLS["openai"]}, "api.openai.com:443", True),
         ({"base_url": "https://eu.api.openai.com/v1"}, "eu.api.openai.com:443", True),
         ({"base_url": "http://notapi.openai.com.example:80/v1"}, "notapi.openai.com.example:80", False),
-        ({"openrouter": True}, "openrouter.ai:443", False),
-        ({"openrouter": True, "base_url": OPENROUTER_URL}, "openrouter.ai:443", False),
+        ({"openrouter": True, "base_url": URLS["openrouter"]}, "openrouter.ai:443", False),
     ],
 )
 def test_the_address_says_whose_words_are_spoken(settings: dict[str, Any], host: str, official: bool) -> None:

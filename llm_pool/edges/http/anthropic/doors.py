@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from llm_pool.edges.asking import verbatim
 from llm_pool.edges.http.anthropic import answers
-from llm_pool.edges.http.anthropic.asked import asked
+from llm_pool.edges.http.anthropic.asked import Asked, asked
 from llm_pool.edges.http.anthropic.bodies import CountBody, MessagesBody, checked
 from llm_pool.edges.http.anthropic.streams import Telling
 from llm_pool.edges.http.door import Question
@@ -15,27 +15,34 @@ if TYPE_CHECKING:
     from llm_pool.core.types import Request
     from llm_pool.edges.http.door import Call
 
+    # A body, and what it comes to. Both are made at once: of a long one away from the event loop.
+    Asking: TypeAlias = tuple[MessagesBody, Asked]
+    Counting: TypeAlias = tuple[CountBody, Asked]
+
 
 class MessagesDoor:
-    def parsed(self, raw: bytes) -> MessagesBody:
-        return cast("MessagesBody", checked(raw, MessagesBody))
+    def parsed(self, raw: bytes) -> Asking:
+        body = cast("MessagesBody", checked(raw, MessagesBody))
+        return body, asked(body)
 
-    def question(self, body: MessagesBody, call: Call) -> Question:
-        user = body.metadata.user_id if body.metadata else None
-        request = _request(body, call, whole=not body.stream, user=user)
+    def question(self, body: Asking, call: Call) -> Question:
+        said = body[0]
+        user = said.metadata.user_id if said.metadata else None
+        request = _request(body, call, whole=not said.stream, user=user)
         return Question(
             request,
             answered=lambda given: answers.message(request, given[0]),
-            telling=(lambda: Telling(request)) if body.stream else None,
+            telling=(lambda: Telling(request)) if said.stream else None,
             headers={"request-id": request.id},
         )
 
 
 class CountDoor:
-    def parsed(self, raw: bytes) -> CountBody:
-        return cast("CountBody", checked(raw, CountBody))
+    def parsed(self, raw: bytes) -> Counting:
+        body = cast("CountBody", checked(raw, CountBody))
+        return body, asked(body)
 
-    def question(self, body: CountBody, call: Call) -> Question:
+    def question(self, body: Counting, call: Call) -> Question:
         request = _request(body, call, operation="count")
         return Question(
             request,
@@ -45,20 +52,20 @@ class CountDoor:
         )
 
 
-def _request(body: CountBody, call: Call, *, user: str | None = None, **more: object) -> Request:
-    said = asked(body)
+def _request(body: Counting | Asking, call: Call, *, user: str | None = None, **more: object) -> Request:
+    said, words = body
     request = verbatim(
         call.pool,
         call.account,
-        model=body.model,
-        messages=said.messages,
+        model=said.model,
+        messages=words.messages,
         transport=call.transport,
         user=user,
-        sampling=said.sampling,
-        tools=said.tools,
-        tool_choice=said.tool_choice,
-        spec=said.spec,
+        sampling=words.sampling,
+        tools=words.tools,
+        tool_choice=words.tool_choice,
+        spec=words.spec,
         **more,
     )
-    request.trace.warnings.extend(said.warnings)
+    request.trace.warnings.extend(words.warnings)
     return request

@@ -105,7 +105,7 @@ class ChatTelling:
     """A stream as chunks. What all of them have in common is laid out once, and the words go in between.
 
     Pieces of several calls may come in turns. Official clients take a call for whole as soon as a piece of another one
-    comes, and parse it: so what belongs to another waits until the open one is a whole JSON object, or all has been said.
+    comes, and parse it: so what belongs to another waits until the open one is a JSON object, or all was said.
     """
 
     def __init__(self, request: Request, *, usage: bool, choices: int) -> None:
