@@ -28,7 +28,7 @@ class Unconfigured:
     ) -> None:
         """Nothing to close: it has no connection."""
 
-    def chat(self, request: Request) -> NoReturn:
+    def chat(self, request: Request) -> NoReturn:  # noqa: ARG002 - whatever it is
         raise ProviderNotConfigured(f"{self._name} has no key: {self.variable} is not set", variable=self.variable)
 
     async def health(self) -> Health:
