@@ -42,15 +42,15 @@ def test_the_default_file_loads_and_says_what_is_not_active_yet() -> None:
 
 
 def test_the_default_file_with_every_comment_taken_away_changes_no_default(tmp_path: Path) -> None:
-    """What stands behind a `#` is a default, except the examples: [auth], a task, the judge's name and a provider's."""
+    """What stands behind a `#` is a default, except the examples: [auth], a task, an alias, the judge's name and providers."""
     text = (REPOSITORY / "llm-pool.toml").read_text()
-    bare, count = re.subn(r"^# (\[[a-z.]+\]$|[a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
+    bare, count = re.subn(r"^# (\[[a-z.]+\]$|\[\[providers\]\]|\"[^\"]+\" = |[a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
     assert count > 30
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "summarise.md").write_text("Summarise.")
     stated = loaded(tmp_path, bare).settings
     plain = load(REPOSITORY / "llm-pool.toml", {}).settings
-    examples = {"auth": plain.auth, "tasks": plain.tasks, "providers": plain.providers}
+    examples = {"auth": plain.auth, "tasks": plain.tasks, "providers": plain.providers, "models": plain.models}
     assert stated.judge.model_provider in {table.name for table in plain.providers}
     judge = stated.judge.model_copy(update={"model_provider": ""})
     assert stated.model_copy(update={**examples, "judge": judge}) == plain

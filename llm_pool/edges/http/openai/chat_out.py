@@ -165,23 +165,22 @@ class ChatTelling:
         return self._delta + b'{"role":"assistant","content":null,"refusal":null}' + _REST
 
     def _say(self, event: TextDelta) -> bytes:
+        if not event.text:  # it says nothing, and so ends no thought
+            return b""
         self._thinking = False
+        self._said = True
         if self._tells_logprobs and event.logprobs:
             return self._say_likely(event)
-        if not event.text:
-            return b""
-        self._said = True
         return self._text + dumps(event.text) + _REST_OF_TEXT
 
     def _say_likely(self, event: TextDelta) -> bytes:
-        self._said = self._said or bool(event.text)
-        delta = dumps({"content": event.text} if event.text else {})
-        return (
-            self._delta + delta + b',"logprobs":' + dumps(_logprobs(event.logprobs)) + b',"finish_reason":null}]}\n\n'
-        )
+        likely = b',"logprobs":' + dumps(_logprobs(event.logprobs)) + b',"finish_reason":null}]}\n\n'
+        return self._text + dumps(event.text) + b"}" + likely
 
     def _think(self, event: ReasoningDelta) -> bytes:
         """The first piece of a block says whose it is: clients put the pieces of one `index` together, text by text."""
+        if not (event.text or event.opaque or event.redacted):
+            return b""
         if event.redacted or not self._thinking:
             self._thought += 1
             piece = _thought(self._thought, event)
