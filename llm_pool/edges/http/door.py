@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 BUFFERED = 8 * 1024  # characters, of at most 6 bytes in JSON: what a connection buffers before a write waits
 OFF_LOOP_BYTES = 256 * 1024  # parsing more than this would hold up everybody else
 
+OFF_LOOP_NUMBERS = 50_000  # of vectors: laying out so many takes some milliseconds
+
 Body = TypeVar("Body")
 
 
@@ -105,12 +107,21 @@ def served(pool: Pool, door: Door[Any]) -> Handler:
         if question.telling is not None:
             return await _stream(http, pool, question, account)
         answers = await _answers(pool, question)
-        response = json(question.answered(answers), headers={**question.headers, **_told(question.request)})
+        response = await _laid_out(question, answers)
         if sum(len(answer.content) + len(answer.reasoning) for answer in answers) > BUFFERED:
             await _deliver(http, response, account, by=question.request.deadline + LAST_WORDS)
         return response
 
     return handle
+
+
+async def _laid_out(question: Question, answers: Sequence[Answer]) -> web.Response:
+    def laid_out() -> web.Response:
+        return json(question.answered(answers), headers={**question.headers, **_told(question.request)})
+
+    vectors = answers[0].vectors
+    many = vectors and len(vectors) * len(vectors[0]) > OFF_LOOP_NUMBERS
+    return await asyncio.to_thread(laid_out) if many else laid_out()
 
 
 async def _answers(pool: Pool, question: Question) -> Sequence[Answer]:
@@ -134,6 +145,8 @@ async def _several(pool: Pool, request: Request, count: int) -> Sequence[Answer]
         await asyncio.gather(*tasks, return_exceptions=True)
         for each in asked[1:]:
             request.trace.attempts.extend(each.trace.attempts)
+            said = request.trace.warnings
+            said.extend(warning for warning in each.trace.warnings if warning not in said)
     failed = [task for task in tasks if not task.cancelled() and task.exception() is not None]
     return [task.result() for task in failed or tasks]
 

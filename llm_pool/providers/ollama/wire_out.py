@@ -44,6 +44,7 @@ def to_wire(request: Request, *, who: str, provider: str, num_ctx: int | None, k
         "model": _model(request),
         "messages": list(_messages(request.messages, said, provider=provider)),
         "stream": True,
+        "truncate": False,  # else the oldest messages of what is too long are left out without a word
     }
     body |= _tools(request, said)
     if request.spec is not None:

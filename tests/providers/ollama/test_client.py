@@ -56,6 +56,7 @@ async def test_settings_and_headers_reach_the_server() -> None:
             "model": "llama3",
             "messages": [{"role": "user", "content": "hi"}],
             "stream": True,
+            "truncate": False,
             "options": {"num_predict": 2, "num_ctx": 4096},
             "keep_alive": -1,
         }

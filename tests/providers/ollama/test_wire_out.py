@@ -64,6 +64,7 @@ def test_a_request_goes_out_whole_and_always_as_a_stream() -> None:
                 {"role": "assistant", "content": "three"},
             ],
             "stream": True,
+            "truncate": False,
             "options": {"num_predict": 64, "temperature": 0.0, "num_ctx": 8192},
             "keep_alive": "10m",
         },
@@ -72,7 +73,7 @@ def test_a_request_goes_out_whole_and_always_as_a_stream() -> None:
 
 
 def test_what_nobody_set_is_left_to_the_model() -> None:
-    assert wire(request(Message.of("user", "hi"))).keys() == {"model", "messages", "stream"}
+    assert wire(request(Message.of("user", "hi"))).keys() == {"model", "messages", "stream", "truncate"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_the_schema_of_an_answer_goes_out_as_its_format() -> None:
     schema = {"type": "object", "properties": {"winner": {"type": ["string", "null"]}}, "required": ["winner"]}
     for each in (schema, narrowed(schema, ["a", 2], each=None, one="winner")):
         sent = wire(replace(request(Message.of("user", "hi")), spec=spec_of(each)))
-        assert sent.keys() == {"model", "messages", "stream", "format"}
+        assert sent.keys() == {"model", "messages", "stream", "truncate", "format"}
         assert sent["format"] == each
     assert sent["format"]["properties"] == {"winner": {"enum": ["a", 2, None]}}
 
@@ -148,10 +149,10 @@ def test_the_schema_of_an_answer_goes_out_as_its_format() -> None:
 def test_beside_tools_a_schema_stays_here_or_none_would_be_called() -> None:
     """The server's grammar leaves the model nothing but the answer; what it answers is held to the schema anyway."""
     both = replace(request(Message.of("user", "hi")), spec=spec_of({"type": "object"}), tools=(Tool("f"),))
-    assert wire(both).keys() == {"model", "messages", "stream", "tools"}
+    assert wire(both).keys() == {"model", "messages", "stream", "truncate", "tools"}
     assert words(both) == ["the schema of the answer, beside tools,"]
     without = replace(both, tool_choice=ToolChoice("none"))
-    assert wire(without).keys() == {"model", "messages", "stream", "format"}
+    assert wire(without).keys() == {"model", "messages", "stream", "truncate", "format"}
     assert words(without) == []
 
 
