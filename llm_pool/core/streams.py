@@ -215,9 +215,9 @@ class Sum:
         if call is None:
             call = self._calls[event.index] = _Block("call")
             self._parts.append(call)
+            self._open = None
         call.id, call.name = call.id or event.id, call.name or event.name
         call.pieces.append(event.arguments)
-        self._open = None
 
 
 @dataclass(slots=True)

@@ -254,8 +254,8 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of a thought. The piece with `opaque`, or one that is `redacted`, is the last one of its block; a piece
-    of another `Event` ends a block that has neither.
+    """A piece of a thought. The piece with `opaque`, or one that is `redacted`, is the last one of its block; where
+    something else begins, a block that has neither ends.
     """
 
     text: str

@@ -42,9 +42,10 @@ def test_the_default_file_loads_and_says_what_is_not_active_yet() -> None:
 
 
 def test_the_default_file_with_every_comment_taken_away_changes_no_default(tmp_path: Path) -> None:
-    """What stands behind a `#` is a default, except the examples: [auth], a task, an alias, the judge's name and providers."""
+    """What stands behind a `#` is a default, but for examples: [auth], a task, an alias, the judge and providers."""
     text = (REPOSITORY / "llm-pool.toml").read_text()
-    bare, count = re.subn(r"^# (\[[a-z.]+\]$|\[\[providers\]\]|\"[^\"]+\" = |[a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
+    commented = r"^# (\[[a-z.]+\]$|\[\[providers\]\]|\"[^\"]+\" = |[a-z_]+ = )"
+    bare, count = re.subn(commented, r"\1", text, flags=re.MULTILINE)
     assert count > 30
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "summarise.md").write_text("Summarise.")

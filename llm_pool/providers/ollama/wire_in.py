@@ -279,5 +279,6 @@ def failure(status: int, said: bytes, *, who: str, model: str, wait: float | Non
         name = shown(model)
         return ProviderMisconfigured(f'{who}: model "{name}" is not installed: run "ollama pull {name}"')
     if status in TOO_LARGE and _TOO_LONG.match(str(object_in(said).get("error", ""))):
-        return ContextTooLong(f"{who}: the question is longer than the model's context ({status}); num_ctx says how long")
+        told = "the question is longer than the model's context, which num_ctx sets"
+        return ContextTooLong(f"{who}: {told} ({status})")
     return by_status(status, who=who, model=model, wait=wait)

@@ -43,11 +43,23 @@ QUESTION = Question("Is it warm, and is it late?", tools=(WEATHER, CLOCK), effor
 
 
 class Thinker(behind.Wire):
+    @property
+    def warns(self) -> set[str]:
+        """Codes of its warnings where it goes on with what another has thought."""
+        return {"reasoning_dropped", *self.loses}
+
+    def healthy(self) -> None:
+        self.fake.statuses.clear()
+
+    def down(self) -> None:
+        """It answers 503 to every question."""
+        self.fake.statuses[self.rig.chat.decode()] = 503
+
     def say_turn(self, turn: Turn) -> None:
         raise NotImplementedError
 
-    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str]) -> list[Any]:
-        """A turn and what came of its calls, as they come back."""
+    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str], *, thinks: bool = True) -> list[Any]:
+        """A turn and what came of its calls, as they come back; without its thought where that is another's."""
         raise NotImplementedError
 
     def heard(self) -> list[Any]:
@@ -72,12 +84,13 @@ class OpenAI(behind.OpenAI, Thinker):
         stream = openai.stream_of(script)
         self.fake.scripts[self.rig.model] = openai.Script(body=stream, headers={"Content-Type": "text/event-stream"})
 
-    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str]) -> list[Any]:
+    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str], *, thinks: bool = True) -> list[Any]:
         calls = [
             {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call_id, call in turn.called(ids)
         ]
-        said = {"role": "assistant", "content": None, **self.thought(turn), "tool_calls": calls}
+        thought = self.thought(turn) if thinks else {}
+        said = {"role": "assistant", "content": None, **thought, "tool_calls": calls}
         told = zip(ids, results, strict=True)
         return [said, *({"role": "tool", "tool_call_id": call_id, "content": result} for call_id, result in told)]
 
@@ -108,6 +121,10 @@ def details(turn: Turn) -> list[Json]:
 class Anthropic(behind.Anthropic, Thinker):
     """Its fake refuses a thought that is not as it was given."""
 
+    @property
+    def warns(self) -> set[str]:
+        return {"reasoning_dropped", "parameter_ignored"}  # in a turn that began without a thought it cannot think
+
     def say_turn(self, turn: Turn) -> None:
         content = [*self.thought(turn), *self.calls(turn, [call.id for call in turn.calls])]
         if turn.text:
@@ -115,12 +132,13 @@ class Anthropic(behind.Anthropic, Thinker):
         script = anthropic.Script(tuple(content), stop_reason="tool_use" if turn.calls else "end_turn")
         self.fake.scripts[self.rig.model] = deque([script])
 
-    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str]) -> list[Any]:
+    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str], *, thinks: bool = True) -> list[Any]:
         told = [
             {"type": "tool_result", "tool_use_id": call_id, "content": [{"type": "text", "text": result}]}
             for call_id, result in zip(ids, results, strict=True)
         ]
-        said = {"role": "assistant", "content": [*self.thought(turn), *self.calls(turn, ids)]}
+        thoughts = self.thought(turn) if thinks else []
+        said = {"role": "assistant", "content": [*thoughts, *self.calls(turn, ids)]}
         return [said, {"role": "user", "content": told}]
 
     def thought(self, turn: Turn) -> list[Json]:
@@ -147,7 +165,7 @@ class Ollama(behind.Ollama, Thinker):
         body = b"".join(orjson.dumps(chunk | {"model": self.rig.model}) + b"\n" for chunk in chunks)
         self.fake.scripts[f"{self.rig.model}:latest"] = ollama.Script(body=body)
 
-    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str]) -> list[Any]:
+    def again(self, turn: Turn, ids: Sequence[str], results: Sequence[str], *, thinks: bool = True) -> list[Any]:
         calls = [
             {"id": call_id, "function": {"index": index, **made(call)}}
             for index, (call_id, call) in enumerate(turn.called(ids))
@@ -156,7 +174,8 @@ class Ollama(behind.Ollama, Thinker):
             {"role": "tool", "content": result, "tool_call_id": call_id, "tool_name": call.name}
             for (call_id, call), result in zip(turn.called(ids), results, strict=True)
         ]
-        return [{"role": "assistant", "content": "", "thinking": turn.thought, "tool_calls": calls}, *told]
+        thought = {"thinking": turn.thought} if thinks else {}
+        return [{"role": "assistant", "content": "", **thought, "tool_calls": calls}, *told]
 
 
 def calls_of(turn: Turn) -> tuple[openai.Call, ...]:

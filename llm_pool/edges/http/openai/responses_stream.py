@@ -1,6 +1,6 @@
 """An answer of `POST /v1/responses` as it comes: OpenAI's events, each with its number.
 
-1. A text or a thought ends where something else begins. A tool call stays open to the end: pieces of several may come
+1. A text or a thought ends where another item begins. A tool call stays open to the end: pieces of several may come
    in turn, and each item goes by its `output_index`.
 2. The `response` of the last event is what the same answer would be as a whole.
 3. A stream that breaks ends with `response.failed`, which also has an `error` at its top: official clients raise that,
@@ -168,9 +168,9 @@ class Telling:
         return before
 
     def _call(self, event: ToolCallDelta) -> bytes:
-        before = self._close()
-        item = self._calls.get(event.index)
+        item, before = self._calls.get(event.index), b""
         if item is None:
+            before = self._close()
             item = self._calls[event.index] = self._item("call", name=(event.id, event.name))
             called = {"call_id": event.id, "name": event.name, "arguments": ""}
             before += self._added(item, status="in_progress", **called)
