@@ -179,6 +179,7 @@ class Ollama(Wire):
             "model": self.rig.model,
             "messages": [*system(question, question.system), {"role": "user", "content": question.text} | image],
             "stream": True,
+            "truncate": False,
             "options": {"num_predict": MOST_TOKENS},
         }
         if question.tools:

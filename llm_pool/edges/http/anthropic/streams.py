@@ -92,14 +92,14 @@ class Telling:
     # --- Blocks -------------------------------------------------------------------------------------------------
 
     def _said(self, kind: Literal["text", "thinking"], piece: str) -> bytes:
-        """A piece of a text or of a thought. One without a word begins no block, but ends one of another kind."""
+        """A piece of a text or of a thought."""
+        if not piece:  # it says nothing, and so begins and ends nothing
+            return b""
         block, told = self._last, b""
         if block is None or block.kind != kind:
             self._seal()
-            if not piece:
-                return b""
             block, told = self._begin(_Block(kind))
-        return told + self._piece(block, piece) if piece else told
+        return told + self._piece(block, piece)
 
     def _thought(self, event: ReasoningDelta) -> bytes:
         if event.redacted:
@@ -121,10 +121,10 @@ class Telling:
         return told
 
     def _called(self, event: ToolCallDelta) -> bytes:
-        self._seal()
         block = self._calls.get(event.index)
         if block is not None:
             return self._piece(block, event.arguments) + (self._advance() if self._waiting else b"")
+        self._seal()
         start = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
         block, told = self._begin(_Block("call", start=start))
         self._last = None
