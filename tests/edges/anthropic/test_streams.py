@@ -110,8 +110,7 @@ def test_a_call_that_was_waited_for_lets_the_next_one_go_on_at_once() -> None:
 def test_a_text_amid_a_call_comes_after_it() -> None:
     assert blocks(call(0, "{"), TextDelta("So"), call(0, "}", first=False), TextDelta("!")) == [
         ["{", "}"],
-        ["So"],
-        ["!"],
+        ["So", "!"],
     ]
 
 

@@ -102,6 +102,8 @@ class Telling:
         return told + self._piece(block, piece)
 
     def _thought(self, event: ReasoningDelta) -> bytes:
+        if not (event.text or event.opaque or event.redacted):
+            return b""
         if event.redacted:
             self._seal()
             data = thoughts.sealed(event.provider, event.opaque, redacted=True)
