@@ -167,7 +167,7 @@ class Sum:
             case TextDelta():
                 if event.text:
                     self._block("text").pieces.append(event.text)
-                    self._logprobs += event.logprobs
+                self._logprobs += event.logprobs  # half a character has some, too
             case ReasoningDelta():
                 self._think(event)
             case ToolCallDelta():

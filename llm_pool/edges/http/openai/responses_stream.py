@@ -132,7 +132,7 @@ class Telling:
     # --- Pieces -----------------------------------------------------------------------------------------------------
 
     def _text(self, event: TextDelta) -> bytes:
-        if not event.text:  # it says nothing, and so ends nothing
+        if not (event.text or event.logprobs):  # it says nothing, and so ends nothing
             return b""
         item = self._open
         if item is not None and item.kind == "text":
