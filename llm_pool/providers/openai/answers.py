@@ -79,9 +79,10 @@ class Decoder:
             data = self._look_at(data)
         events: list[Event] = []
         for name, said in self._frames.feed(data):
-            self._frame(name, said, events)
-            if self.done:
-                break
+            if name or not self._text_alone(said, events):
+                self._frame(name, said, events)
+                if self.done:
+                    break
         self._tell(events)
         return events
 
@@ -98,6 +99,39 @@ class Decoder:
             self._finish(self._reason, events)
         self._tell(events)
         return events
+
+    def _text_alone(self, said: bytes, events: list[Event]) -> bool:
+        """Take a chunk that is a piece of the text and nothing else, as nearly all are: in one step, for this is where
+        most of an answer is read. False where it may be anything else, or wrong.
+        """
+        try:
+            chunk = orjson.loads(said)
+            (choice,) = chunk["choices"]
+            delta = choice["delta"]
+            text = delta["content"]
+        except (ValueError, LookupError, TypeError):
+            return False
+        if (
+            type(text) is not str
+            or not text
+            or len(delta) > 1 + ("role" in delta)
+            or choice.get("finish_reason", text) is not None
+            or choice.get("index")
+            or choice.get("logprobs")
+            or chunk.get("usage")
+            or "error" in chunk
+            or chunk.get("object") == "error"
+            or self._thinking
+            or self._details
+        ):
+            return False
+        self.began = True
+        self._chunk_reason = None
+        if self._whole:
+            self._texts.append(text)
+        else:
+            events.append(TextDelta(text))
+        return True
 
     # --- Bodies -------------------------------------------------------------------------------------------------
 
