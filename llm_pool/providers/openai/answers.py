@@ -104,6 +104,8 @@ class Decoder:
         """Take a chunk that is a piece of the text and nothing else, as nearly all are: in one step, for this is where
         most of an answer is read. False where it may be anything else, or wrong.
         """
+        if not said.startswith(b"{"):
+            return False
         try:
             chunk = orjson.loads(said)
             (choice,) = chunk["choices"]
