@@ -12,7 +12,7 @@ from llm_pool.config.environment import CONFIG, KNOWN_NAMES, OLLAMA_API_KEY, OLL
 from llm_pool.config.fields import choices, keys_of, pending, plain, sections, table_of
 from llm_pool.config.prompts import BUILT_IN
 from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, TaskTable
-from llm_pool.config.tables import ProviderTable
+from llm_pool.config.tables import KEYS, ProviderTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +111,10 @@ def _environment() -> str:
     lines += [
         f"| `{OLLAMA_HOST}` | `base_url` | of each `ollama` provider without one: `host:port`, `http://host` ... |",
         f"| `{OLLAMA_API_KEY}` | `api_key` | of each `ollama` provider without one |",
+        *(
+            f"| `{reference.removeprefix('env:')}` | `api_key` | of each `{driver}` provider with neither one nor a base_url |"
+            for driver, reference in KEYS.items()
+        ),
     ]
     return "\n".join(lines) + "\n"
 
