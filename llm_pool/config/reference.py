@@ -112,8 +112,8 @@ def _environment() -> str:
         f"| `{OLLAMA_HOST}` | `base_url` | of each `ollama` provider without one: `host:port`, `http://host` ... |",
         f"| `{OLLAMA_API_KEY}` | `api_key` | of each `ollama` provider without one |",
         *(
-            f"| `{reference.removeprefix('env:')}` | `api_key` | of each `{driver}` provider with neither one nor a base_url |"
-            for driver, reference in KEYS.items()
+            f"| `{key.removeprefix('env:')}` | `api_key` | of each `{driver}` provider with neither one nor a base_url |"
+            for driver, key in KEYS.items()
         ),
     ]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
+import jsonschema_rs
 import orjson
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -45,11 +46,21 @@ def spec_said(schema: Mapping[str, Any], *, at: str, field: str = "") -> Spec:
     text = expressible(schema, at=at)
     if len(text) > LONGEST:
         raise InvalidRequest(f"{at}: must be at most {LONGEST // 1024} KB", field=field or at)
+    if len(text) > KEPT and not _a_schema(schema):
+        raise InvalidRequest(f"{at}: is no JSON Schema", field=field or at)
     try:
         return _compiled(text) if len(text) <= KEPT else spec_of(schema, linear=True)
     except NoSchema as error:
         place = ".".join([at, *(shown(str(step)) for step in error.at)])
         raise InvalidRequest(f"{place}: {error}", field=field or place) from None
+
+
+def _a_schema(schema: Mapping[str, Any]) -> bool:
+    """Whether it may be one. To find where a large one is none, and why, may take half a second."""
+    try:
+        return jsonschema_rs.meta.is_valid(dict(schema))
+    except (jsonschema_rs.ReferencingError, ValueError):  # it says to be of a kind that is not known
+        return True
 
 
 def expressible(value: object, *, at: str) -> bytes:

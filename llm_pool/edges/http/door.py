@@ -102,7 +102,7 @@ def served(pool: Pool, door: Door[Any]) -> Handler:
     async def handle(http: web.Request) -> web.StreamResponse:
         account = http[ACCOUNT]
         raw = await bodies.read(http, limit=pool.settings.server.max_body_bytes)
-        body = await asyncio.to_thread(door.parsed, raw) if len(raw) > OFF_LOOP_BYTES else door.parsed(raw)
+        body = await asyncio.to_thread(_large, door, raw) if len(raw) > OFF_LOOP_BYTES else door.parsed(raw)
         question = door.question(body, Call(pool, account, http))
         if question.telling is not None:
             return await _stream(http, pool, question, account)
@@ -122,6 +122,12 @@ async def _laid_out(question: Question, answers: Sequence[Answer]) -> web.Respon
     vectors = answers[0].vectors
     many = vectors and len(vectors) * len(vectors[0]) > OFF_LOOP_NUMBERS
     return await asyncio.to_thread(laid_out) if many else laid_out()
+
+
+def _large(door: Door[Body], raw: bytes) -> Body:
+    """Raises InvalidRequest."""
+    bodies.bearable(raw)
+    return door.parsed(raw)
 
 
 async def _answers(pool: Pool, question: Question) -> Sequence[Answer]:

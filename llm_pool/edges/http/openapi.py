@@ -179,12 +179,22 @@ _BODIES = {
 }
 
 
+# Of events, as tools read it, and as OpenAPI 3.2 writes it down: the model is that of each, not of the whole body.
+_UNNAMED: dict[str, Object] = {
+    JSON: {"type": "object"},
+    EVENTS: {
+        "type": "object",
+        "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        "required": ["data"],
+    },
+}
+
+
 def _content(media: str, name: str) -> Object:
     model = {"$ref": f"#/components/schemas/{name}"}
     if not name:
-        return {"schema": {"type": "object" if media == JSON else "string"}}
+        return {"schema": _UNNAMED.get(media, {"type": "string"})}
     if media == EVENTS:
-        # As tools read it, and as OpenAPI 3.2 writes it down: the model is that of each event, not of the whole body.
         frames = [f"event: {event}\ndata: {orjson.dumps(data).decode()}\n\n" for event, data in examples.EVENTS]
         return {"schema": model, "example": "".join(frames)}
     return {"schema": model, **({"example": examples.ANSWER} if name == "Answer" else {})}

@@ -174,6 +174,11 @@ class OpenAIError(_Shape):
 class AnthropicErrorDetail(_Shape):
     type: str = Field(description="what to branch on", examples=["not_found_error"])
     message: str = Field(description="for people")
+    details: dict[str, str] = Field(
+        {},
+        description="by which its clients know what to do next; mostly absent",
+        examples=[{"error_code": "thread_not_found"}],
+    )
 
 
 class AnthropicError(_Shape):

@@ -156,8 +156,9 @@ def test_nothing_of_the_caller_s_is_repeated() -> None:
 
 
 def test_a_hundred_mistakes_are_counted_not_listed() -> None:
-    assert refusal(orjson.dumps({**ASK, **user(*[{"type": "text"}] * 200)})).message == "the body has 200 problems"
-    few = refusal(orjson.dumps({**ASK, **user(*[{"type": "text"}] * 7)})).message
+    many = refusal(orjson.dumps({**ASK, "messages": [{"role": "user"}] * 200}))
+    assert many.message == "the body has 200 problems"
+    few = refusal(orjson.dumps({**ASK, "messages": [{"role": "user"}] * 7})).message
     assert few.count("; ") == 4
     assert few.endswith(" (and 2 more)")
 

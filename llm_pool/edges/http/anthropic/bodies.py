@@ -131,7 +131,10 @@ _Shown: TypeAlias = Annotated[
 class ToolResultBlock(_Body):
     type: Literal["tool_result"]
     tool_use_id: _Id
-    content: Annotated[Annotated[str, Tag(f"{_MARK}text")] | Annotated[list[_Shown], Tag(f"{_MARK}blocks")], _FORM] = ""
+    content: Annotated[
+        Annotated[str, Tag(f"{_MARK}text")] | Annotated[list[_Shown], Field(fail_fast=True), Tag(f"{_MARK}blocks")],
+        _FORM,
+    ] = ""
     is_error: bool = False
     cache_control: CacheMark | None = None
     toolset_name: None = None
@@ -163,7 +166,11 @@ class Turn(_Body):
     """One message of the conversation."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[Annotated[str, Tag(f"{_MARK}text")] | Annotated[list[Block], Tag(f"{_MARK}blocks")], _FORM]
+    # (Blocks are given up at their first mistake: there may be a hundred thousand of them.)
+    content: Annotated[
+        Annotated[str, Tag(f"{_MARK}text")] | Annotated[list[Block], Field(fail_fast=True), Tag(f"{_MARK}blocks")],
+        _FORM,
+    ]
 
 
 # --- Around the conversation ------------------------------------------------------------------------------------
@@ -232,7 +239,12 @@ class CountBody(_Body):
     model: _Name = Field(description="`provider/model`, or an alias of one")
     messages: Annotated[list[Turn], Field(min_length=1, max_length=100_000)]
     system: (
-        Annotated[Annotated[str, Tag(f"{_MARK}text")] | Annotated[list[TextBlock], Tag(f"{_MARK}blocks")], _FORM] | None
+        Annotated[
+            Annotated[str, Tag(f"{_MARK}text")]
+            | Annotated[list[TextBlock], Field(fail_fast=True), Tag(f"{_MARK}blocks")],
+            _FORM,
+        ]
+        | None
     ) = None
     tools: Annotated[list[Annotated[OfferedTool, BeforeValidator(_custom)]], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ChosenTool | None = None

@@ -11,6 +11,7 @@ from llm_pool.edges.http.openai.parts import Breakpoint, CacheControl, Strict
 MAX_CHOICES = 8
 MAX_STOPS = 4
 MAX_MESSAGES = 10_000
+MAX_TOOLS = 1_000
 
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Stop = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -48,8 +49,10 @@ class ChatImage(_Marked):
     image_url: ChatImageUrl
 
 
-_Shown = Annotated[ChatText | ChatImage, Field(discriminator="type")]
-_Said = Annotated[ChatText | ChatRefusal, Field(discriminator="type")]
+# Each list is given up at its first mistake: there may be a hundred thousand parts, and each would be one as a text.
+_Texts = Annotated[list[ChatText], Field(fail_fast=True)]
+_Shown = Annotated[list[Annotated[ChatText | ChatImage, Field(discriminator="type")]], Field(fail_fast=True)]
+_Said = Annotated[list[Annotated[ChatText | ChatRefusal, Field(discriminator="type")]], Field(fail_fast=True)]
 
 
 # --- Messages ---------------------------------------------------------------------------------------------------
@@ -62,12 +65,12 @@ class _Message(Strict):
 
 class ChatSystem(_Message):
     role: Literal["system", "developer"]
-    content: str | list[ChatText]
+    content: str | _Texts
 
 
 class ChatUser(_Message):
     role: Literal["user"]
-    content: str | list[_Shown]
+    content: str | _Shown
 
 
 class ChatCalled(Strict):
@@ -96,11 +99,11 @@ class ChatThought(Strict):
 
 class ChatAssistant(_Message):
     role: Literal["assistant"]
-    content: str | list[_Said] | None = None
+    content: str | _Said | None = None
     refusal: str | None = None
-    tool_calls: list[ChatToolCall] | None = None
+    tool_calls: Annotated[list[ChatToolCall], Field(fail_fast=True)] | None = None
     reasoning_content: str | None = None
-    reasoning_details: list[ChatThought] | None = None
+    reasoning_details: Annotated[list[ChatThought], Field(fail_fast=True)] | None = None
     annotations: list[Any] | None = Field(None, description="ignored: answers have it")
     parsed: Any = Field(None, description="ignored: what the official client adds")
     audio: None = None
@@ -110,7 +113,7 @@ class ChatAssistant(_Message):
 class ChatToolResult(_Message):
     role: Literal["tool"]
     tool_call_id: _Name
-    content: str | list[_Shown]
+    content: str | _Shown
 
 
 ChatMessage = Annotated[ChatSystem | ChatUser | ChatAssistant | ChatToolResult, Field(discriminator="role")]
@@ -143,7 +146,7 @@ class ChatNamedTool(Strict):
 
 class ChatAllowed(Strict):
     mode: Literal["auto", "required"]
-    tools: list[ChatNamedTool]
+    tools: Annotated[list[ChatNamedTool], Field(max_length=MAX_TOOLS)]
 
 
 class ChatAllowedTools(Strict):
@@ -184,7 +187,7 @@ class ChatBody(Strict):
 
     model: _Name = Field(description="`provider/model`, an alias, `pool/<strategy>` or `task/<task>`")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    tools: list[ChatTool] | None = None
+    tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: (
         Literal["auto", "none", "required"]
         | Annotated[ChatNamedTool | ChatAllowedTools, Field(discriminator="type")]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from llm_pool.core.errors import shown
 from llm_pool.edges.http.openai.parts import Breakpoint, Strict
+from llm_pool.edges.schemas import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +29,17 @@ _CallId = Annotated[str, Field(min_length=1)]  # as long as its provider likes
 _Short = Annotated[str, Field(max_length=512)]
 _Status = Literal["in_progress", "completed", "incomplete"]
 _Object = dict[str, Any]
+_Schema = Schema  # what is echoed must be expressible, too
+
+
+def _false(value: object) -> object:
+    """`Literal[False]` by itself takes 0, which Python holds to be equal to it."""
+    if value is not False:
+        raise PydanticCustomError("false", "must be false")
+    return value
+
+
+_False = Annotated[Literal[False], BeforeValidator(_false)]
 
 
 def _one_of(
@@ -135,7 +147,7 @@ class ResponsesCall(Strict):
     status: _Status | None = None
     caller: ResponsesCaller | None = None
     namespace: None = None
-    async_: Literal[False] | None = Field(None, alias="async")
+    async_: _False | None = Field(None, alias="async")
 
 
 class ResponsesResult(Strict):
@@ -203,12 +215,12 @@ class ResponsesFunctionTool(Strict):
     type: Literal["function"]
     name: _Name
     description: str | None = None
-    parameters: _Object | None = Field(None, description="the JSON Schema of its arguments")
+    parameters: _Schema | None = Field(None, description="the JSON Schema of its arguments")
     strict: bool | None = None
-    output_schema: _Object | None = None
+    output_schema: _Schema | None = None
     defer_loading: bool | None = None
     allowed_callers: list[Literal["direct"]] | None = None
-    async_: Literal[False] | None = Field(None, alias="async")
+    async_: _False | None = Field(None, alias="async")
 
 
 _Tool = Annotated[
@@ -317,7 +329,7 @@ class ResponsesBody(Strict):
     tools: Annotated[list[_Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: Annotated[Any, PlainValidator(_choice, json_schema_input_type=Choice)] = "auto"
     parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int, Field(ge=1)] | None = Field(
+    max_tool_calls: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         None, description="of tools that the server runs, of which there are none here"
     )
     text: ResponsesText | None = None
