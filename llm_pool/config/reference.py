@@ -112,7 +112,7 @@ def _environment() -> str:
         f"| `{OLLAMA_HOST}` | `base_url` | of each `ollama` provider without one: `host:port`, `http://host` ... |",
         f"| `{OLLAMA_API_KEY}` | `api_key` | of each `ollama` provider without one |",
         *(
-            f"| `{key.removeprefix('env:')}` | `api_key` | of each `{driver}` provider with neither one nor a base_url |"
+            f"| `{key.removeprefix('env:')}` | `api_key` | of each `{driver}` provider with no key and no base_url |"
             for driver, key in KEYS.items()
         ),
     ]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel
 
 from tests.engine.models import CHAIN, TEXT
 from tests.engine.pooled import WIRES, Pooled, Wire, pooled
@@ -162,43 +159,3 @@ async def test_two_answers_are_two_choices(wire: Wire) -> None:
     assert [(choice.index, choice.message.content) for choice in answer.choices] == [(0, TEXT), (1, TEXT)]
     assert answer.usage
     assert answer.usage.completion_tokens == 2 * OUTPUT
-
-
-async def test_how_likely_each_token_was_is_told_where_the_wire_can(wire: Wire) -> None:
-    if wire == "anthropic":
-        pytest.skip("Anthropic's wire has no logarithms of probabilities")
-    async with pooled(CHAIN, wire=wire) as up, up.openai() as client:
-        answer = await client.chat.completions.create(model=up.model, messages=SAID, logprobs=True, top_logprobs=2)
-    told = answer.choices[0].logprobs
-    assert told
-    assert told.content
-    assert [each.token for each in told.content] == ["Small", *(f" {word}" for word in WORDS[1:])]
-    for each in told.content:
-        assert math.isclose(each.logprob, 0.0, abs_tol=1e-3)
-        assert bytes(each.bytes or []).decode() == each.token
-        assert each.top_logprobs[0].token == each.token
-        assert len(each.top_logprobs) == 2
-        assert each.top_logprobs[1].logprob < -10
-
-
-class Choice(BaseModel):
-    right: bool
-
-
-async def test_an_answer_fits_the_schema_that_it_was_asked_for(wire: Wire) -> None:
-    """The engine obeys a grammar made of the schema: the model by itself would have said its sentence."""
-    if wire == "anthropic":
-        pytest.skip("the engine does not take a schema over Anthropic's wire")
-    schema = {**Choice.model_json_schema(), "additionalProperties": False}
-    async with pooled(CHAIN, wire=wire) as up, up.openai() as client:
-        answer = await client.chat.completions.create(
-            model=up.model,
-            messages=SAID,
-            response_format={
-                "type": "json_schema",
-                "json_schema": {"name": "choice", "strict": True, "schema": schema},
-            },
-        )
-        parsed = await client.chat.completions.parse(model=up.model, messages=SAID, response_format=Choice)
-    assert set(json.loads(answer.choices[0].message.content or "")) == {"right"}
-    assert isinstance(parsed.choices[0].message.parsed, Choice)
