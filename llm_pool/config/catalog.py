@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from llm_pool.config.prompts import Ids, Prompt
 from llm_pool.config.schemas import spec_of
-from llm_pool.config.settings import ACTIVE_STRATEGIES, STRATEGIES, TaskTable
+from llm_pool.config.settings import ACTIVE_STRATEGIES, OPERATIONS, STRATEGIES, TaskTable
 from llm_pool.config.tables import KEYS
 from llm_pool.core.types import Sampling
 
@@ -78,7 +78,8 @@ class Catalog:
 def task_names(settings: Settings) -> set[str]:
     """Every task that a configuration names."""
     ensemble = settings.ensemble.strategy_by_task
-    return {DEFAULT_TASK, *ensemble, *settings.tasks}.union(*(table.tasks for table in settings.providers))
+    named = {DEFAULT_TASK, *ensemble, *settings.tasks}.union(*(table.tasks for table in settings.providers))
+    return named - OPERATIONS
 
 
 def _task(name: str, settings: Settings, prompt: Prompt) -> Task:

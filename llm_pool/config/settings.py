@@ -37,6 +37,9 @@ def known_strategy(name: str) -> str:
 
 # Another name for a model: what clients ask for that cannot be told another one.
 Alias = Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]
+# What models are asked for beside tasks. A table may name them among its `tasks`, to be asked for no other.
+OPERATIONS = frozenset({"embed", "count"})
+
 Strategy = Annotated[str, AfterValidator(known_strategy)]
 
 
@@ -265,6 +268,10 @@ class Settings(Section):
         for alias, model in self.models.aliases.items():
             self._check_alias(alias, model)
         for name, task in self.tasks.items():
+            if name in OPERATIONS:
+                raise Conflict(
+                    f'"{name}" is no task, but something else that models do; choose another name', ("tasks", name)
+                )
             for index, provider in enumerate(task.providers or ()):
                 _refuse_unknown(provider, seen, ("tasks", name, "providers", index))
             elsewhere = self.ensemble.strategy_by_task.get(name)

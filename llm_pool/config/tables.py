@@ -100,7 +100,10 @@ class ProviderTable(Section):
         description="reference to its key: env:NAME or file:PATH, never the key; default, without a base_url of its "
         "own: the driver's usual variable, such as OPENAI_API_KEY",
     )
-    tasks: list[Filled] = Field(default_factory=list, description="tasks it is asked for; empty: all")
+    tasks: list[Filled] = Field(
+        default_factory=list,
+        description='tasks it is asked for; empty: all; ["embed"]: none, as of a model for embeddings',
+    )
     weight: float = Field(1.0, gt=0, le=1_000_000, description="its share of the traffic")
     accuracy: Share | None = Field(None, description="how often it is right: the prior of its vote")
     fallback: bool = Field(False, description="asked only when every other candidate is unavailable or has failed")

@@ -19,6 +19,7 @@ MAX_MESSAGES = 10_000
 MAX_PARTS = 1_000
 MAX_TOOLS = 512
 MAX_INPUTS = 2_048
+MAX_STOPS = 16
 MAX_PROBLEMS = 5  # named in one message
 MANY_PROBLEMS = 100
 
@@ -210,8 +211,8 @@ class InferBody(_Body):
     top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="draw only from so many of the likeliest words"
     )
-    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=16)] | None = Field(
-        None, description="texts before which the answer ends"
+    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=MAX_STOPS)] | None = (
+        Field(None, description="texts before which the answer ends")
     )
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         None, description="the same question with the same seed gets the same answer, as far as the provider can"

@@ -61,3 +61,23 @@ def test_known_providers_without_a_table_are_known_all_the_same() -> None:
     assert not catalog.knows("openai/")
     assert not catalog.knows("nobody/gpt-4o")
     assert not Catalog.of(settings({}, driver="openai", base_url="http://h")).knows("openai/gpt-4o")
+
+
+def test_a_model_for_embeddings_is_asked_for_no_task() -> None:
+    both = [
+        {"name": "a", "driver": "sim", "model": "words"},
+        {"name": "b", "driver": "sim", "model": "vectors", "tasks": ["embed"]},
+    ]
+    catalog = Catalog.of(Settings.model_validate({"providers": both}))
+    assert "embed" not in catalog.tasks
+    assert {task.providers for task in catalog.tasks.values()} == {("a",)}
+    assert catalog.knows("sim/vectors")
+
+
+@pytest.mark.parametrize("name", ["embed", "count"])
+def test_what_is_no_task_names_none(name: str) -> None:
+    with pytest.raises(ValidationError, match="is no task"):
+        Settings.model_validate({
+            "providers": [{"name": "a", "driver": "sim", "model": "m"}],
+            "tasks": {name: {"max_tokens": 5}},
+        })

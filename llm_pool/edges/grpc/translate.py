@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from pydantic_core import from_json
@@ -19,11 +20,14 @@ from llm_pool.core.types import (
     ToolCallDelta,
     Warning,
 )
+from llm_pool.edges.bodies import MAX_INPUTS, MAX_MESSAGES, MAX_META, MAX_PARTS, MAX_STOPS, MAX_TOOLS
+from llm_pool.edges.marks import bearable
+from llm_pool.edges.schemas import LONGEST
 from llm_pool.edges.wire import milliseconds, sent_back
 from llm_pool.v1 import pool_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Sized
 
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.message import Message
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from llm_pool.core.trace import Trace
     from llm_pool.core.types import Logprob, Usage
     from llm_pool.edges.account import Account
+
+_MOST_PARTS = 100_000  # of all messages together
 
 _STRINGS = ("task", "prompt", "model", "strategy", "effort", "request_id", "tenant_id", "project_id")
 _OPTIONAL: tuple[
@@ -70,12 +76,13 @@ def fields(message: pb.InferRequest | pb.StreamInferRequest) -> dict[str, Any]:
 
     Raises InvalidRequest.
     """
+    _few(message)
     told: dict[str, Any] = {name: value for name in _STRINGS if (value := getattr(message, name))}
     told |= {name: getattr(message, name) for name in _OPTIONAL if message.HasField(name)}
     if message.messages:
         told["messages"] = [_message(each) for each in message.messages]
     if message.meta:
-        told["meta"] = dict(message.meta)
+        told["meta"] = _meta(message)
     if message.stop:
         told["stop"] = list(message.stop)
     if message.tools:
@@ -89,9 +96,37 @@ def fields(message: pb.InferRequest | pb.StreamInferRequest) -> dict[str, Any]:
 
 def embed_fields(message: pb.EmbedRequest) -> dict[str, Any]:
     """The same, as `EmbedBody` takes them."""
+    _at_most(MAX_INPUTS, message.inputs, "inputs")
     return {name: list(value) if name == "inputs" else value for name, value in _set(message).items()} | (
-        {"meta": dict(message.meta)} if message.meta else {}
+        {"meta": _meta(message)} if message.meta else {}
     )
+
+
+def _few(message: pb.InferRequest | pb.StreamInferRequest) -> None:
+    """Raise InvalidRequest for what is too much, before any of it becomes a Python value, while all others wait."""
+    _at_most(MAX_MESSAGES, message.messages, "messages")
+    _at_most(MAX_TOOLS, message.tools, "tools")
+    _at_most(MAX_STOPS, message.stop, "stop")
+    parts = 0
+    for at, each in enumerate(message.messages):
+        _at_most(MAX_PARTS, each.parts, f"messages.{at}.parts")
+        parts += len(each.parts)
+    if parts > _MOST_PARTS:
+        raise InvalidRequest(f"messages: must have at most {_MOST_PARTS} parts in all", field="messages")
+    schemas = "".join([message.response_schema, *(tool.parameters for tool in message.tools)])
+    if len(schemas) > LONGEST:
+        bearable(schemas.encode())
+
+
+def _meta(message: pb.InferRequest | pb.StreamInferRequest | pb.EmbedRequest) -> dict[str, str]:
+    return dict(islice(message.meta.items(), MAX_META + 1))  # one too many is enough to be refused
+
+
+def _at_most(most: int, values: Sized, field: str) -> None:
+    """In the words that it has over HTTP."""
+    if len(values) > most:
+        told = f"{field}: list should have at most {most} items after validation, not {len(values)}"
+        raise InvalidRequest(told, field=field)
 
 
 def _set(message: Message) -> dict[str, Any]:

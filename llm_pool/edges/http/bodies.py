@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
 BODY_WITHIN = 30  # seconds; a deadline is known only when the body is
 
-# Of objects, lists, names and values, of which no other thread runs while they are read: a million takes a second. A
-# hundred thousand messages have half of it, and the tokens of any request for vectors.
-MOST_MARKS = 600_000
-_MARKS = (b"{", b"[", b":", b",")
-_WINDOW = 1024 * 1024  # bytes that are looked through at a time
-
 
 async def read(http: web.Request, *, limit: int) -> bytes:
     """Raises UnsupportedMedia, BodyTooLarge, BodyTooSlow, InvalidRequest."""
@@ -42,21 +36,3 @@ async def read(http: web.Request, *, limit: int) -> bytes:
         raise too_large from None
     except RequestPayloadError:
         raise InvalidRequest("the body ended before it was complete") from None
-
-
-def bearable(raw: bytes) -> None:
-    """Raise InvalidRequest for a body of more values than the others can wait for. To be asked of large ones."""
-    if _marks(raw) <= MOST_MARKS:
-        return
-    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of quotes begins and ends texts
-    seen, inside = 0, False
-    for start in range(0, len(bare), _WINDOW):
-        pieces = bare[start : start + _WINDOW].split(b'"')
-        seen += _marks(b"".join(pieces[inside::2]))
-        if seen > MOST_MARKS:
-            raise InvalidRequest("the body holds too many values")
-        inside ^= len(pieces) % 2 == 0
-
-
-def _marks(raw: bytes) -> int:
-    return sum(raw.count(mark) for mark in _MARKS)

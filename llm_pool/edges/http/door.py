@@ -19,6 +19,7 @@ from llm_pool.edges import status
 from llm_pool.edges.http import bodies
 from llm_pool.edges.http.guard import ACCOUNT, json
 from llm_pool.edges.http.sse import LAST_WORDS, Sse
+from llm_pool.edges.marks import bearable
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ async def _laid_out(question: Question, answers: Sequence[Answer]) -> web.Respon
 
 def _large(door: Door[Body], raw: bytes) -> Body:
     """Raises InvalidRequest."""
-    bodies.bearable(raw)
+    bearable(raw)
     return door.parsed(raw)
 
 

@@ -114,8 +114,19 @@ Seen = ResponsesInputText | ResponsesInputImage
 Part = Seen | ResponsesOutputText | ResponsesRefusal
 _Seen = Annotated[Any, PlainValidator(_one_of("part of a result", _SEEN), json_schema_input_type=Seen)]
 _Part = Annotated[Any, PlainValidator(_one_of("part", _PARTS), json_schema_input_type=Part)]
-_Result = Annotated[Any, PlainValidator(_text_or(TypeAdapter(list[_Seen])), json_schema_input_type=str | list[Seen])]
-_Content = Annotated[Any, PlainValidator(_text_or(TypeAdapter(list[_Part])), json_schema_input_type=str | list[Part])]
+# (Lists of parts are given up at their first mistake: there may be a hundred thousand of them.)
+_Result = Annotated[
+    Any,
+    PlainValidator(
+        _text_or(TypeAdapter(Annotated[list[_Seen], Field(fail_fast=True)])), json_schema_input_type=str | list[Seen]
+    ),
+]
+_Content = Annotated[
+    Any,
+    PlainValidator(
+        _text_or(TypeAdapter(Annotated[list[_Part], Field(fail_fast=True)])), json_schema_input_type=str | list[Part]
+    ),
+]
 
 
 # --- Items ------------------------------------------------------------------------------------------------------
@@ -177,9 +188,9 @@ class ResponsesThought(Strict):
     """What a model thought, as it comes back. `encrypted_content` says whose it is."""
 
     type: Literal["reasoning"]
-    summary: list[ResponsesSummaryText]
+    summary: Annotated[list[ResponsesSummaryText], Field(fail_fast=True)]
     id: str | None = None
-    content: list[ResponsesReasoningText] | None = None
+    content: Annotated[list[ResponsesReasoningText], Field(fail_fast=True)] | None = None
     encrypted_content: str | None = None
     status: _Status | None = None
 
