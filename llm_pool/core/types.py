@@ -169,7 +169,8 @@ class Request:
     `deadline` is an absolute instant of `loop.time()`. `whole` says that nothing is delivered before everything
     is there, which lets a line that drops half-way be asked again elsewhere. With a `spec` it always is.
     `verbatim`: the caller speaks somebody else's protocol, and has said all that is to be said: the task adds neither
-    prompt nor limits. `inputs` are the texts (or tokens) to embed, in `dimensions` where that is said.
+    prompt nor limits. `betas` are features of Anthropic's API that are asked for by name. `inputs` are the texts (or
+    tokens) to embed, in `dimensions` where that is said.
     """
 
     id: str
@@ -187,6 +188,7 @@ class Request:
     whole: bool = True
     verbatim: bool = False
     operation: Operation = "chat"
+    betas: tuple[str, ...] = ()
     inputs: tuple[str | tuple[int, ...], ...] = ()
     dimensions: int | None = None
     meta: Mapping[str, str] = field(default_factory=dict)

@@ -43,6 +43,7 @@ LISTING_LIMIT = 4 * 1024 * 1024  # bytes
 ERROR_LIMIT = 64 * 1024  # bytes of the body of an error, which is looked at for what it says went wrong
 ERROR_TIMEOUT = 0.5  # seconds that this body may take: the status alone says enough
 
+JSON = {"Content-Type": "application/json"}
 PIECE = 64 * 1024  # bytes
 
 OK = 200
@@ -110,7 +111,7 @@ class Wire:
             raise ProviderRefused(
                 "the request cannot be written as JSON: half a character, or too large a number"
             ) from None
-        response = await self._send("POST", asked.path, data)
+        response = await self._send("POST", asked.path, data, asked.headers)
         try:
             await self._check(response, asked.model)
         except BaseException:  # whatever ends it: nobody else hangs up
@@ -156,8 +157,10 @@ class Wire:
         wait = wait_said(response.headers, now=time.time())
         raise self._failure(response.status, said[:ERROR_LIMIT], who=self.who, model=model, wait=wait)
 
-    async def _send(self, method: str, path: str, data: bytes | None) -> aiohttp.ClientResponse:
-        headers = {"Content-Type": "application/json"} if data is not None else None
+    async def _send(
+        self, method: str, path: str, data: bytes | None, more: Mapping[str, str] | None = None
+    ) -> aiohttp.ClientResponse:
+        headers = None if data is None else JSON | dict(more or {})
         call: dict[str, Any] = {"headers": headers, "allow_redirects": False}
         CONNECTED.set(False)
         url = self._urls.get(path) or self._urls.setdefault(path, URL(self._base + path))

@@ -49,3 +49,4 @@ class Asked:
     body: Mapping[str, Any]
     model: str
     warnings: tuple[Warning, ...] = ()
+    headers: Mapping[str, str] | None = None  # beside those of every call
