@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import orjson
 
+from llm_pool.config.branching import Branching, Endless
 from llm_pool.core.errors import shown
 from llm_pool.core.types import Spec
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from llm_pool.core.candidates import Id
 
 _VALUE = "it"  # stands for what a model said in the messages of the library: answers do not belong into a log
+FEW_LOOKS = 2_000  # at an answer: to find out what is wrong with it takes 40 us for each, where it branches
+MOST_LOOKS = 3_000_000  # which take a tenth of a second
 _LONGEST = 200  # characters of a message
 
 
@@ -27,13 +30,13 @@ class NoSchema(ValueError):
         self.at = tuple(at)
 
 
-def spec_of(schema: Mapping[str, Any], *, linear: bool = False) -> Spec:
+def spec_of(schema: Mapping[str, Any], *, foreign: bool = False) -> Spec:
     """Compile a schema (any draft; 2020-12 where it names none). Nothing is ever fetched for a `$ref`.
 
-    `linear`: patterns take linear time, whatever they are held against; those that look around or back are then none.
-    Raises NoSchema.
+    `foreign`: it is a caller's, and must not cost more than it may. Its patterns take linear time, so that those which
+    look around or back are none; and what leads to too many looks at an answer refuses that answer. Raises NoSchema.
     """
-    patterns = jsonschema_rs.RegexOptions() if linear else jsonschema_rs.FancyRegexOptions()
+    patterns = jsonschema_rs.RegexOptions() if foreign else jsonschema_rs.FancyRegexOptions()
     try:
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # TOML has dates, JSON has not
     except TypeError as error:
@@ -45,8 +48,13 @@ def spec_of(schema: Mapping[str, Any], *, linear: bool = False) -> Spec:
         raise NoSchema(f"is no JSON Schema: {shown(why, _LONGEST)}", getattr(error, "instance_path", ())) from None
 
     keys = frozenset(_keys(schema))
+    branching = _branching(schema) if foreign else None
 
     def problem(value: object) -> str:
+        if branching is not None and (looks := branching.looks(value)) > FEW_LOOKS:
+            if looks > MOST_LOOKS:
+                return "is more than can be held against a schema of so many alternatives"
+            return "" if validator.is_valid(value) else "is not what the schema allows"
         try:
             validator.validate(value)  # ends at the first mistake, where `iter_errors` would gather all of them
         except jsonschema_rs.ValidationError as wrong:
@@ -54,6 +62,13 @@ def spec_of(schema: Mapping[str, Any], *, linear: bool = False) -> Spec:
         return ""
 
     return Spec(schema, problem)
+
+
+def _branching(schema: Mapping[str, Any]) -> Branching:
+    try:
+        return Branching(schema)
+    except Endless as error:
+        raise NoSchema(str(error)) from None
 
 
 def narrowed(schema: Mapping[str, Any], given: Sequence[Id], *, each: str | None, one: str | None) -> dict[str, Any]:

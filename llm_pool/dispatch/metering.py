@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from llm_pool.core.errors import InvalidOutput, ProviderError, ProviderTimeout
@@ -117,6 +117,8 @@ class _Metered(Mapped):
                 if isinstance(event, Started):
                     yield Started(deployment.model, deployment.name)
                 else:
+                    if isinstance(event, Finished) and event.usage.estimated:
+                        event = replace(event, usage=self._filled(event.usage))  # noqa: PLW2901 - the same, and more
                     self._note(event)
                     yield event
                 if watch is not None:
@@ -196,6 +198,13 @@ class _Metered(Mapped):
     def _end(self, outcome: str) -> None:
         self._attempt.ended = self._gate.now()
         self._attempt.outcome = outcome
+
+    def _filled(self, usage: Usage) -> Usage:
+        """What the provider did not count, counted by us."""
+        ours = self._estimate()
+        read = usage.input + usage.cache_read + usage.cache_write
+        wrote = usage.output + usage.reasoning
+        return replace(usage, input=usage.input if read else ours.input, output=usage.output if wrote else ours.output)
 
     def _estimate(self) -> Usage:
         return Usage(input=tokens_of(self._request), output=-(-self._said // CHARACTERS_PER_TOKEN), estimated=True)

@@ -43,7 +43,7 @@ async def read(
                 heard(event)
             if not request.whole and isinstance(event, WORDS):
                 break
-        if request.spec is not None and _is_words(head):
+        if request.spec is not None and request.operation == "chat" and _is_words(head, request):
             head, done = held(head, request.spec, who=deployment.name)
             if done:
                 request.trace.notes.append(f"the answer of {deployment.name} was {done}")
@@ -57,13 +57,15 @@ async def read(
     return Reading(head)
 
 
-def _is_words(head: Sequence[Event]) -> bool:
-    """Whether the answer is to fit: one that calls tools, or was withheld, is none yet."""
+def _is_words(head: Sequence[Event], request: Request) -> bool:
+    """Whether the answer is to fit: one that calls tools, or was withheld, is none yet. One that was cut off is told as
+    that where the caller's protocol has a word for it, for their client has, too.
+    """
     for event in head:
         if isinstance(event, ToolCallDelta):
             return False
-        if isinstance(event, Finished) and event.reason == "content_filter":
-            return False
+        if isinstance(event, Finished):
+            return event.reason != "content_filter" and not (event.reason == "length" and request.verbatim)
     return True
 
 

@@ -6,6 +6,7 @@ checked in `wire` and `conversation`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -22,6 +23,8 @@ MAX_INPUTS = 2_048
 MAX_STOPS = 16
 MAX_PROBLEMS = 5  # named in one message
 MANY_PROBLEMS = 100
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -282,6 +285,13 @@ def invalid(error: ValidationError) -> InvalidRequest:
     told = [_problem(problem["loc"], problem["type"], problem["msg"]) for problem in problems[:MAX_PROBLEMS]]
     more = f" (and {len(problems) - MAX_PROBLEMS} more)" if len(problems) > MAX_PROBLEMS else ""
     return InvalidRequest("; ".join(told) + more, field=_path(problems[0]["loc"]))
+
+
+def word(text: object) -> str:
+    """What a caller calls something, in quotes; "" where it is no identifier: then it may be anything, a question even,
+    and is not to be repeated.
+    """
+    return f'"{text}"' if isinstance(text, str) and _WORD.fullmatch(text) else ""
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -40,8 +40,7 @@ Schema = Annotated[dict[str, Any], AfterValidator(_sound)]
 def spec_said(schema: Mapping[str, Any], *, at: str, field: str = "") -> Spec:
     """What answers must be, by a caller's schema. `at` is where it stands, `field` what is named, else the same.
 
-    Its patterns are matched in linear time, so those that need to look around or back are refused. Raises
-    InvalidRequest.
+    Whatever it says costs little: see `spec_of`. Raises InvalidRequest.
     """
     text = expressible(schema, at=at)
     if len(text) > LONGEST:
@@ -49,7 +48,7 @@ def spec_said(schema: Mapping[str, Any], *, at: str, field: str = "") -> Spec:
     if len(text) > KEPT and not _a_schema(schema):
         raise InvalidRequest(f"{at}: is no JSON Schema", field=field or at)
     try:
-        return _compiled(text) if len(text) <= KEPT else spec_of(schema, linear=True)
+        return _compiled(text) if len(text) <= KEPT else spec_of(schema, foreign=True)
     except NoSchema as error:
         place = ".".join([at, *(shown(str(step)) for step in error.at)])
         raise InvalidRequest(f"{place}: {error}", field=field or place) from None
@@ -83,4 +82,4 @@ def _written(value: object) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def _compiled(schema: bytes) -> Spec:
-    return spec_of(orjson.loads(schema), linear=True)
+    return spec_of(orjson.loads(schema), foreign=True)

@@ -10,7 +10,7 @@ from llm_pool.config.schemas import narrowed, spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES
 from llm_pool.core import candidates
 from llm_pool.core.errors import InvalidRequest, UnknownModel, UnknownName, UnknownTask
-from llm_pool.core.types import NOTHING_SAID, Message, Text, replace
+from llm_pool.core.types import NOTHING_SAID, Message, Text, Warning, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,10 @@ class Preparing:
             raise InvalidRequest(f"strategy: {unknown.message}", field="strategy")
         if strategy in ACTIVE_STRATEGIES:
             return strategy
-        request.trace.notes.append(f"{strategy} is not built yet: answered by fastest")
+        told = f"{strategy} is not built yet: answered by fastest"
+        request.trace.notes.append(told)
+        if request.verbatim:  # whose protocol has no place for notes
+            request.trace.warnings.append(Warning("strategy_not_built", told))
         return "fastest"
 
 

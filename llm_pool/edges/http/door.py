@@ -88,15 +88,18 @@ class Call:
     account: Account
     http: web.Request
 
-    @property
-    def transport(self) -> float | None:
-        """How long the caller's client waits, in seconds, where it is one that says so."""
+    def patience(self, *, stream: bool) -> float | None:
+        """How long the caller's client waits, in seconds, where it is one that says so. Of a stream that is how long it
+        may be silent, so the whole of it may take what it takes without that.
+        """
         said = self.http.headers.get("x-stainless-read-timeout", "")
         try:
             seconds = float(said)
         except ValueError:
             return None
-        return seconds if 0 < seconds < float("inf") else None
+        if not 0 < seconds < float("inf"):
+            return None
+        return max(seconds, self.pool.settings.qos.default_deadline_ms / 1000) if stream else seconds
 
 
 def served(pool: Pool, door: Door[Any]) -> Handler:
@@ -184,7 +187,9 @@ async def _stream(http: web.Request, pool: Pool, question: Question, account: Ac
     async with Sse(http, headers={"x-request-id": account.id, **question.headers}) as sse:
         try:
             if question.choices > 1:
-                await _each(sse, telling, await _answers(pool, question))
+                answers = await _answers(pool, question)
+                sse.response.headers.update(_told(question.request))
+                await _each(sse, telling, answers)
             else:
                 async with pool.open(question.request) as events:
                     async for event in events:
@@ -233,6 +238,8 @@ def _told(request: Request) -> dict[str, str]:
         "x-llm-pool-model": last.model if printable(last.model) else "",
         "x-llm-pool-attempts": str(len(attempts)),
     }
+    if last.degraded:
+        told["x-llm-pool-degraded"] = last.degraded
     if request.trace.warnings:
         told["x-llm-pool-warnings"] = ", ".join(dict.fromkeys(each.code for each in request.trace.warnings))
     return told

@@ -16,7 +16,7 @@ from llm_pool.edges.http import refusals
 from llm_pool.telemetry.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from aiohttp.typedefs import Middleware
 
@@ -65,7 +65,8 @@ def guard(pool: Pool, lifecycle: Lifecycle, hosts: Hosts, shapes: Mapping[str, S
             response = refused(error, account, shape=_shape(request, account.route, shapes))
         except web.HTTPException as error:
             shape = _shape(request, account.route, shapes)
-            response = refused(_translated(error), account, shape=shape, allow=error.headers.get("Allow", ""))
+            told = _translated(error, request.path, shapes)
+            response = refused(told, account, shape=shape, allow=error.headers.get("Allow", ""))
         except Exception:  # the last stop: whatever it is, the caller learns the request id and nothing else
             log.exception("unexpected error", extra=fields(request_id=account.id))
             response = refused(status.internal(), account, shape=_shape(request, account.route, shapes))
@@ -105,12 +106,13 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _translated(error: web.HTTPException) -> PoolError:
+def _translated(error: web.HTTPException, path: str, known: Iterable[str]) -> PoolError:
     match _OF_AIOHTTP.get(error.status):
         case None:
             return errors.InvalidRequest("the request cannot be understood")
         case errors.NotFound as kind:
-            return kind("no such path")
+            near = errors.nearest(path, known)
+            return kind("no such path" + (f"; did you mean {near}?" if near else ""))
         case errors.MethodNotAllowed as kind:
             return kind(f"this path takes {error.headers.get('Allow', 'another method')}")
         case kind:

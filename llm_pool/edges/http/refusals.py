@@ -20,7 +20,9 @@ BAD_REQUEST = 400
 SERVER_ERROR = 500
 
 # To ask again will not help before somebody has changed a configuration.
-_IN_VAIN = (errors.ProviderNotConfigured, errors.ProviderMisconfigured)
+_IN_VAIN = (errors.ProviderNotConfigured, errors.ProviderMisconfigured, errors.NoProvider)
+# Nor here: other models have been asked already, and each answer was paid for.
+_PAID_FOR = (errors.InvalidOutput,)
 
 # Words of OpenAI's own for some of our reasons; the others go out in lower case.
 _OPENAI_CODES = {
@@ -65,7 +67,8 @@ def openai(error: PoolError, code: int, request_id: str) -> dict[str, object]:
 
 def anthropic(error: PoolError, code: int, request_id: str) -> dict[str, object]:
     usual = "invalid_request_error" if BAD_REQUEST <= code < SERVER_ERROR else "api_error"
-    told: dict[str, object] = {"type": _ANTHROPIC_TYPES.get(code, usual), "message": error.message}
+    kind = usual if isinstance(error, _IN_VAIN) else _ANTHROPIC_TYPES.get(code, usual)
+    told: dict[str, object] = {"type": kind, "message": error.message}
     if "error_code" in error.details:  # one of Anthropic's own, by which its clients know what to do next
         told["details"] = {"error_code": error.details["error_code"]}
     return {"type": "error", "error": told, "request_id": request_id}
@@ -74,7 +77,7 @@ def anthropic(error: PoolError, code: int, request_id: str) -> dict[str, object]
 def headers(error: PoolError, code: int) -> dict[str, str]:
     """When to try again, as the official clients read it: whether at all, then milliseconds, then seconds."""
     told: dict[str, str] = {}
-    if isinstance(error, _IN_VAIN):
+    if isinstance(error, (*_IN_VAIN, *_PAID_FOR)):
         told["x-should-retry"] = "false"
     elif code == status.OVERLOADED or error.retry_after is not None:
         seconds = 1.0 if error.retry_after is None else error.retry_after

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from llm_pool.core.errors import InvalidRequest, shown
-from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS, MAX_TOOLS
+from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS, MAX_TOOLS, word
 from llm_pool.edges.schemas import Schema
 
 _MARK = "?"  # before the tag of a union, so that no path in a message has one
@@ -57,7 +57,7 @@ def _custom(value: object) -> object:
     kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind != "custom":
         told = "{kind}: tools that the provider itself runs or defines are not supported here"
-        raise PydanticCustomError("unsupported", told, {"kind": shown(kind)})
+        raise PydanticCustomError("unsupported", told, {"kind": word(kind).strip('"') or "its type"})
     return value
 
 
@@ -310,8 +310,8 @@ def _problem(problem: dict[str, Any]) -> str:
     field, message = _path(problem["loc"]), problem["msg"]
     match problem["type"]:
         case "union_tag_invalid":
-            kind = shown(problem["ctx"]["tag"].removeprefix(_MARK))
-            return f'{field}: the type "{kind}" is not supported here'
+            kind = word(problem["ctx"]["tag"].removeprefix(_MARK))
+            return f"{field}: the type {kind} is not supported here" if kind else f"{field}: has an unknown type"
         case "union_tag_not_found":
             return f'{field}: must be an object with a "type"'
         case "model_type" if not field:

@@ -59,7 +59,7 @@ def _request(body: Counting | Asking, call: Call, *, user: str | None = None, **
         call.account,
         model=said.model,
         messages=words.messages,
-        transport=call.transport,
+        transport=call.patience(stream=bool(getattr(said, "stream", False))),
         user=user,
         sampling=words.sampling,
         tools=words.tools,

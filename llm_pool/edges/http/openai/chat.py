@@ -24,7 +24,7 @@ class ChatDoor:
             call.account,
             model=body.model,
             messages=body.messages,
-            transport=call.transport,
+            transport=call.patience(stream=body.stream),
             user=body.user,
             **body.words,
         )

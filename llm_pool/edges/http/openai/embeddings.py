@@ -72,7 +72,7 @@ class EmbeddingsDoor:
             call.account,
             model=body.model,
             messages=(),
-            transport=call.transport,
+            transport=call.patience(stream=False),
             user=body.user,
             operation="embed",
             inputs=body.inputs,

@@ -51,8 +51,9 @@ def _invalid(error: ValidationError, raw: bytes) -> InvalidRequest:
     if error.error_count() > MANY_PROBLEMS:  # to list them would take seconds, and hold up everybody else
         return InvalidRequest(f"the body has {error.error_count()} problems")
     problems = error.errors(include_url=False, include_input=False)
+    deep = any(len(each["loc"]) > 1 for each in problems)
     try:
-        value = orjson.loads(raw)
+        value = orjson.loads(raw) if deep else None  # (of a large body that may take as long as all the rest)
     except orjson.JSONDecodeError:
         value = None
     # What may be this or that is tried as each: what it is wrong as goes deepest, or is more than its kind.
@@ -74,10 +75,12 @@ def _place(problem: ErrorDetails, value: object) -> tuple[str, ...]:
     steps: list[str] = []
     *before, last = problem["loc"] or ("",)
     absent = problem["type"] == "missing"
-    for step in before if absent else problem["loc"]:
+    for depth, step in enumerate(before if absent else problem["loc"]):
         is_index = isinstance(value, list) and isinstance(step, int) and step < len(value)
         if is_index or (isinstance(value, dict) and step in value):
             value = value[step]  # type: ignore[index]  # as just seen
+            steps.append(str(step))
+        elif depth == 0:  # a body is no alternative
             steps.append(str(step))
     if absent:
         steps.append(str(last))

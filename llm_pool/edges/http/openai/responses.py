@@ -32,7 +32,7 @@ class ResponsesDoor:
             call.account,
             model=body.model,
             messages=read.messages(body),
-            transport=call.transport,
+            transport=call.patience(stream=bool(body.stream)),
             user=body.user or body.safety_identifier,
             sampling=read.sampling(body),
             tools=tools,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from llm_pool.core.errors import shown
+from llm_pool.edges.bodies import word
 from llm_pool.edges.http.openai.parts import Breakpoint, Strict
 from llm_pool.edges.schemas import Schema
 
@@ -60,7 +60,7 @@ def _one_of(
 
 
 def _not_served(what: str, kind: object, kinds: Mapping[str, object]) -> str:
-    told = f'"{shown(kind)}"' if isinstance(kind, str) and kind else "without a type"
+    told = word(kind) or ("of an unknown type" if kind else "without a type")
     why = " (nothing is stored here to refer to)" if kind == "item_reference" else ""
     return f"this pool takes no {what} {told}{why}, only {', '.join(kinds)}"
 
