@@ -1,13 +1,13 @@
 """How often a schema makes a validator look at one value: what a chain of alternatives multiplies at every step. Pure.
 
 A schema of a kilobyte can ask for more looks than there is time for: each of its alternatives leads to the same two
-next ones, and so on; or it leads back to itself by two ways, and each level of the value doubles them. So before a value
-is held against a schema of a caller, the looks are counted: along the ways through the schema, level by level of the
-value, without following any of them.
+next ones, and so on; or it leads back to itself by two ways, and each level of the value doubles them. So before a
+value is held against a schema of a caller, the looks are counted: along the ways through the schema, level by level of
+the value, without following any of them.
 
 1. *In place* lead the keywords that hold the same value against another schema (`anyOf`, `$ref`, `if` ...); *deeper*
-   those that hold a part of it (`properties`, `items` ...). In place all of them are looked at, deeper one of those that
-   share the parts between them.
+   those that hold a part of it (`properties`, `items` ...). In place all of them are looked at; deeper one of those
+   that share the parts between them.
 2. A way that leads back to its beginning in place would never end: such a schema is refused.
 """
 

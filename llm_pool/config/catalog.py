@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from llm_pool.config.prompts import Ids, Prompt
 from llm_pool.config.schemas import spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, OPERATIONS, STRATEGIES, TaskTable
-from llm_pool.config.tables import KEYS
+from llm_pool.config.tables import KEYS, RESERVED
 from llm_pool.core.types import Sampling
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_pool.core.types import Spec
 
 DEFAULT_TASK = "chat"
+LONGEST_HINT = 80  # characters of a name that a caller made up and that is told back
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Task:
     ids: Ids
     sampling: Sampling
     strategy: str
-    providers: tuple[str, ...]  # the names of the [[providers]] that serve it, fallbacks included
+    providers: tuple[str, ...]  # the names of the [[providers]] that serve it unnamed, fallbacks included
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,18 @@ class Catalog:
         providers = settings.providers
         named = [f"{table.prefix}/{model}" for table in providers for model in table.served if model != "*"]
         named_tasks = task_names(settings)
-        tasks = [_task(name, settings, found.get(name, Prompt())) for name in sorted(named_tasks.union(found))]
-        return cls(
+        offered = [
+            name
+            for name in sorted(named_tasks.union(found))
             # A built-in task that the configuration neither names nor gives to anybody is not offered.
-            tasks={task.name: task for task in tasks if task.name in named_tasks or task.providers},
+            if name in named_tasks or any(_takes(table, name, settings.tasks.get(name)) for table in providers)
+        ]
+        return cls(
+            tasks={name: _task(name, settings, found.get(name, Prompt())) for name in offered},
             models=tuple(dict.fromkeys(named)),
             aliases=dict(settings.models.aliases),
             unconfigured=frozenset(KEYS).difference(table.prefix for table in providers),
-            wildcards=frozenset(table.prefix for table in providers if "*" in table.served),
+            wildcards=frozenset(table.prefix for table in providers if table.any_model),
             strategies=STRATEGIES,
         )
 
@@ -73,6 +78,17 @@ class Catalog:
         """Everything that may be named as `model`: models, aliases, then `pool/<strategy>`, then `task/<task>`."""
         strategies = [f"pool/{strategy}" for strategy in ACTIVE_STRATEGIES]
         return [*self.models, *self.aliases, *strategies, *(f"task/{task}" for task in self.tasks)]
+
+    def alike(self, model: str) -> list[str]:
+        """What somebody who asked for an unknown model may have meant: what may be named, and with it the same name of
+        each provider that takes any. Such a name is the caller's: only one fit for a message and a header is told back.
+        """
+        prefix, _, rest = model.partition("/")
+        known = {*RESERVED, *self.unconfigured, *self.wildcards, *(each.partition("/")[0] for each in self.models)}
+        if not model or len(model) > LONGEST_HINT or prefix in known or not (model.isascii() and model.isprintable()):
+            return self.model_ids
+        names = [model, rest] if rest else [model]  # the whole of it, or with another provider before it
+        return [*self.model_ids, *(f"{wildcard}/{name}" for wildcard in sorted(self.wildcards) for name in names)]
 
 
 def task_names(settings: Settings) -> set[str]:
@@ -100,7 +116,13 @@ def _task(name: str, settings: Settings, prompt: Prompt) -> Task:
 
 
 def _serves(provider: ProviderTable, task: str, table: TaskTable) -> bool:
-    """Who serves a task is said by the task, or else by the providers. The fallback tier stands behind both."""
-    if table.providers is not None and (provider.name in table.providers or not provider.fallback):
-        return provider.name in table.providers
+    """A table that takes any model serves no task by itself: somebody has to name one."""
+    return not provider.any_model and _takes(provider, task, table)
+
+
+def _takes(provider: ProviderTable, task: str, table: TaskTable | None) -> bool:
+    """Who takes a task is said by the task, or else by the providers. The fallback tier stands behind both."""
+    named = table.providers if table is not None else None
+    if named is not None and (provider.name in named or not provider.fallback):
+        return provider.name in named
     return not provider.tasks or task in provider.tasks

@@ -23,7 +23,7 @@ from llm_pool.config.schemas import NoSchema, spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, Settings
 from llm_pool.config.toml import decoded
 from llm_pool.config.toml import parsed as toml
-from llm_pool.core.errors import shown
+from llm_pool.core.errors import UnknownTask, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +79,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     if problems := problems + found.problems:
         raise ConfigError(*problems)
     _refuse_schemas(settings, sources)
+    _refuse_tasks(settings, sources)
     home = chosen.absolute().parent
     try:
         files = _prompt_files(settings, home, sources)
@@ -125,6 +126,16 @@ def _refuse_schemas(settings: Settings, sources: Sources) -> None:
         except NoSchema as error:
             at = ("tasks", task, "schema", *error.at)
             raise ConfigError(f"{sources.where(at)}: {sources.dotted(at)}: {error}") from None
+
+
+def _refuse_tasks(settings: Settings, sources: Sources) -> None:
+    """Aliases of tasks that are not there."""
+    tasks = task_names(settings).union(BUILT_IN)
+    for alias, model in settings.models.aliases.items():
+        prefix, _, task = model.partition("/")
+        if prefix == "task" and task not in tasks:
+            where = sources.where(("models", "aliases", alias))
+            raise ConfigError(f"{where}: models.aliases: {UnknownTask('task', task, tasks).message}")
 
 
 def _called(file: Path, home: Path) -> str:

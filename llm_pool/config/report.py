@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from llm_pool.config.load import Loaded
-    from llm_pool.config.settings import TaskTable
+    from llm_pool.config.settings import Settings, TaskTable
     from llm_pool.config.tables import ProviderTable
 
 _LIST_WIDTH = 58  # a longer list is broken over lines
@@ -31,8 +31,8 @@ _OLLAMA_ONLY = frozenset({"num_ctx", "keep_alive", "preload"})
 Row = tuple[str, str, str]  # key, value, origin
 
 
-def report(loaded: Loaded) -> str:
-    """The whole configuration as text, ending with a newline."""
+def report(loaded: Loaded, environ: Mapping[str, str]) -> str:
+    """The whole configuration as text, ending with a newline; `environ` is where the keys are."""
     settings = loaded.settings
     parts = [f"file     {loaded.path}\nversion  {loaded.version}"]
     for section in keys_of():
@@ -49,6 +49,7 @@ def report(loaded: Loaded) -> str:
         else:
             parts.append(_table(f"[{section}]", _rows(getattr(settings, section), section, loaded.origins)))
     parts.append(_tasks(loaded))
+    parts += _keyless(settings, environ)
     parts += _pending(loaded)
     if loaded.ignored:
         parts.append("\n  ".join(["environment variables left alone:", *loaded.ignored]))
@@ -57,16 +58,31 @@ def report(loaded: Loaded) -> str:
 
 def _tasks(loaded: Loaded) -> str:
     """What can be asked for, and who answers."""
-    tasks = Catalog.of(loaded.settings, loaded.prompts).tasks.values()
+    catalog = Catalog.of(loaded.settings, loaded.prompts)
+    tasks = catalog.tasks.values()
+    nobody = "nobody, unless a model is named" if catalog.wildcards else "nobody"
     width = max(len(task.name) for task in tasks)
     lines = ["tasks:"]
     for task in tasks:
         prompt = loaded.prompts.get(task.name, Prompt())
-        who = ", ".join(task.providers) or "nobody"
+        who = ", ".join(task.providers) or nobody
         lines.append(f"  {task.name:{width}}  {task.strategy} of {who}  # {prompt.file or 'no prompt'}")
         if prompt.head.description:
             lines.append(f"  {'':{width}}  {shown(prompt.head.description)}")
     return "\n".join(lines)
+
+
+def _keyless(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Who is not asked for want of a key, and whether somebody answers instead."""
+    missing = [(table.name, variable) for table in settings.providers if (variable := table.missing(environ))]
+    if missing:
+        width = max(len(name) for name, _ in missing)
+        rows = (f"  {name:{width}}  # {variable} is not set" for name, variable in missing)
+        yield "\n".join(["without a key, so not asked:", *rows])
+    if settings.qos.fallback_unconfigured == "builtin" and not any(
+        table.fallback and not table.any_model for table in settings.providers
+    ):
+        yield 'qos.fallback_unconfigured is "builtin", but no [[providers]] table with models has fallback = true'
 
 
 def _pending(loaded: Loaded) -> Iterator[str]:

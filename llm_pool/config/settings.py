@@ -268,17 +268,26 @@ class Settings(Section):
         for alias, model in self.models.aliases.items():
             self._check_alias(alias, model)
         for name, task in self.tasks.items():
-            if name in OPERATIONS:
-                raise Conflict(
-                    f'"{name}" is no task, but something else that models do; choose another name', ("tasks", name)
-                )
-            for index, provider in enumerate(task.providers or ()):
-                _refuse_unknown(provider, seen, ("tasks", name, "providers", index))
-            elsewhere = self.ensemble.strategy_by_task.get(name)
-            if task.strategy and elsewhere and task.strategy != elsewhere:
-                both = f'ensemble.strategy_by_task says "{elsewhere}" for {name}, tasks.{name} says "{task.strategy}"'
-                raise Conflict(both, ("tasks", name, "strategy"))
+            self._check_task(name, task)
         return self
+
+    def _check_task(self, name: str, task: TaskTable) -> None:
+        """Raises Conflict where it is none, or is for somebody who could never answer it."""
+        if name in OPERATIONS:
+            raise Conflict(
+                f'"{name}" is no task, but something else that models do; choose another name', ("tasks", name)
+            )
+        tables = {table.name: table for table in self.providers}
+        for index, provider in enumerate(task.providers or ()):
+            at = ("tasks", name, "providers", index)
+            _refuse_unknown(provider, tables, at)
+            if tables[provider].any_model:
+                why = f'"{provider}" has models = ["*"] and is asked only for models that are named; list its models'
+                raise Conflict(f"tasks.{name}.providers: {why}", at)
+        elsewhere = self.ensemble.strategy_by_task.get(name)
+        if task.strategy and elsewhere and task.strategy != elsewhere:
+            both = f'ensemble.strategy_by_task says "{elsewhere}" for {name}, tasks.{name} says "{task.strategy}"'
+            raise Conflict(both, ("tasks", name, "strategy"))
 
     def _check_alias(self, alias: str, model: str) -> None:
         """Raises Conflict where the alias hides a model, or names nothing that could ever answer."""
@@ -291,6 +300,16 @@ class Settings(Section):
             near = nearest(first, prefixes)
             hint = f'; did you mean "{near}/..."?' if near else ""
             raise Conflict(f'models.aliases: "{shown(model)}" is no model id, which is provider/model{hint}', at)
+        tables = [table for table in self.providers if table.prefix == first]
+        if first == "pool":
+            exists, known = rest.casefold() in STRATEGIES, [f"pool/{strategy}" for strategy in STRATEGIES]
+        else:  # of a known provider without a table nobody knows the models, and of tasks not all are known here
+            exists = first == "task" or not tables or any(table.any_model or rest in table.served for table in tables)
+            known = [f"{table.prefix}/{each}" for table in self.providers for each in table.served if each != "*"]
+        if not exists:
+            near = nearest(model, known)
+            hint = f'; did you mean "{shown(near)}"?' if near else ""
+            raise Conflict(f'models.aliases: there is no model "{shown(model)}"{hint}', at)
 
 
 def _refuse_unknown(name: str, tables: Collection[str], at: tuple[str | int, ...]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from llm_pool.config.base import LARGEST_PORT, Conflict, Filled, Milliseconds, Name, Positive, Section, Share
 from llm_pool.core.errors import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Driver = Literal["ollama", "openai", "openrouter", "anthropic", "builtin", "sim"]
 
@@ -133,9 +136,21 @@ class ProviderTable(Section):
         return tuple(self.models or ([self.model] if self.model else []))
 
     @property
+    def any_model(self) -> bool:
+        """Whether it passes any name on. Then it is asked only for models that are named: it has none of its own."""
+        return "*" in self.served
+
+    @property
     def key(self) -> str | None:
         """The reference to its key. An address of its own is never sent the key that is meant for the usual one."""
         return self.api_key or (KEYS.get(self.driver) if self.base_url is None else None)
+
+    def missing(self, environ: Mapping[str, str]) -> str:
+        """The variable that should hold its key and does not; "" where nothing is missing. Only drivers that are of no
+        use without a key may lack one: they wait for it, and say so.
+        """
+        kind, _, variable = (self.key or "").partition(":")
+        return variable if self.driver in KEYS and kind == "env" and not environ.get(variable) else ""
 
     @property
     def url(self) -> str:
@@ -181,7 +196,7 @@ class ProviderTable(Section):
     def _models(self) -> Self:
         if (self.model is None) == (self.models is None):
             raise Conflict("needs either model or models", ("model",), ("models",))
-        if "*" in self.served and (self.model or len(self.served) > 1):
+        if self.any_model and (self.model or len(self.served) > 1):
             raise Conflict('"*" stands alone: models = ["*"]', ("models",), ("model",))
         if len(set(self.served)) < len(self.served):
             raise Conflict("models names one model twice", ("models",))

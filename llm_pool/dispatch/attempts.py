@@ -26,8 +26,10 @@ from llm_pool.core.errors import (
     ProviderUnavailable,
     RequestRefused,
 )
+from llm_pool.core.ports.embedder import TokenCounter
 from llm_pool.core.streams import Events
 from llm_pool.core.types import Text, Warning
+from llm_pool.dispatch.counting import Counted
 from llm_pool.dispatch.metering import FIRST, Asking
 from llm_pool.dispatch.race import Race, Tried
 from llm_pool.dispatch.race import Rules as RaceRules
@@ -67,10 +69,20 @@ class Attempts:
         self.retries = learned.retries
         self.max_retries = max_retries
         self.random = random
+        self.now = learned.now
         self.races = RaceRules(line, learned.hedging, metrics)
 
     def ask(self, request: Request) -> Answering:
+        if request.operation == "count":
+            return self._count(request)
         return _Dependable(self, request)
+
+    def _count(self, request: Request) -> Answering:
+        able = self.router.able(request.model or "")
+        if not able:
+            return _Dependable(self, request)  # which says why
+        counts = any(isinstance(deployment.provider, TokenCounter) for deployment in able)
+        return Counted(request, able[0], _Dependable(self, request) if counts else None, now=self.now)
 
 
 class _Dependable(AbstractAsyncContextManager[Events]):

@@ -31,7 +31,7 @@ class Learned:
 
     def __init__(self, *, metrics: Metrics, now: Clock, random: Random) -> None:
         self._metrics = metrics
-        self._now = now
+        self.now = now
         self._random = random
         self._standings: dict[tuple[str, str], tuple[Provider, Standing]] = {}
         self.hedging = Hedging(HedgingRules.of(Qos()), random=random)
@@ -45,7 +45,7 @@ class Learned:
         known = self._standings.get((name, model))
         if known is not None and known[0] is provider:
             return known[1]
-        return Standing(name, model, terms, metrics=self._metrics, now=self._now, random=self._random)
+        return Standing(name, model, terms, metrics=self._metrics, now=self.now, random=self._random)
 
     def adopt(self, qos: Qos, deployments: Sequence[Deployment]) -> None:
         """A configuration comes into effect: it has these deployments."""

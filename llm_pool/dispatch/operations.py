@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import orjson
 
 from llm_pool.core.errors import Unsupported
 from llm_pool.core.ports.embedder import Embedder, TokenCounter
-from llm_pool.core.streams import Events
-from llm_pool.core.types import Finished, Image, Reasoning, Started, Text, ToolCall, ToolResult, Usage
+from llm_pool.core.types import Image, Reasoning, Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from llm_pool.core.ports.provider import Provider
     from llm_pool.core.streams import Answering, Ask
     from llm_pool.core.types import Message, Operation, Request
@@ -29,10 +25,13 @@ def ways(provider: Provider, name: str) -> dict[Operation, Ask]:
     def no_vectors(_: Request) -> Answering:
         raise Unsupported(f"{name} makes no embeddings")
 
+    def uncounted(_: Request) -> Answering:
+        raise Unsupported(f"{name} does not count tokens")
+
     return {
         "chat": provider.chat,
         "embed": provider.embed if isinstance(provider, Embedder) else no_vectors,
-        "count": provider.count if isinstance(provider, TokenCounter) else _Estimated,
+        "count": provider.count if isinstance(provider, TokenCounter) else uncounted,
     }
 
 
@@ -59,25 +58,3 @@ def _characters(message: Message) -> int:
             case Image():
                 characters += TOKENS_PER_IMAGE * CHARACTERS_PER_TOKEN
     return characters
-
-
-class _Estimated(AbstractAsyncContextManager[Events]):
-    """What a provider that does not count is thought to count."""
-
-    __slots__ = ("_events", "_request")
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    async def __aenter__(self) -> Events:
-        self._events = self._count()
-        return self._events
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._events.aclose()
-
-    async def _count(self) -> Events:
-        yield Started(self._request.model or "", "")
-        yield Finished("stop", Usage(), counted=tokens_of(self._request))

@@ -128,6 +128,10 @@ class Router:
             self._alone[request.task] = plan
         return plan
 
+    def able(self, model: str) -> list[Deployment]:
+        """The deployments of this model that have all they need, whether they may be asked now or not."""
+        return [deployment for deployment in self._named(model) if not deployment.missing]
+
     def _serving(self, task: str) -> list[Deployment]:
         serving = self._by_task.get(task)
         if serving is None:  # task names are configured ones, so this stays small

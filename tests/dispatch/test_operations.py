@@ -80,10 +80,36 @@ async def test_for_who_cannot_count_it_is_estimated_from_all_that_is_said() -> N
         Message("tool", (ToolResult("1", (Text("z" * 20),)),)),
     )
     tools = (Tool("name", "does it", {"type": "object"}),)
-    got = await asking.infer(replace(request(model="sim/m"), operation="count", messages=messages, tools=tools))
+    asked = replace(request(model="sim/m"), operation="count", messages=messages, tools=tools)
+    got = await asking.infer(asked)
     assert got.counted == 10 + 1000 + 5 + 5 + 5 + -(-(4 + 7 + 17) // 4)
-    assert (words.opened, got.usage) == (0, Usage())
+    assert (got.model, got.provider, got.usage) == ("sim/m", "a", Usage())
+    assert words.opened == 0
+    assert [warning.code for warning in asked.trace.warnings] == ["tokens_estimated"]
     assert counted(metrics, "llm_pool_tokens_total") == 0
+
+
+async def test_an_estimate_needs_nobody_and_teaches_nothing() -> None:
+    """Not even somebody whose breaker is open, and who stays as little trusted as before."""
+    asking = pool_of({"a": Scripted()})
+    (standing,) = asking.learned.of("a")
+    standing.operate("open")
+    assert (await asking.infer(replace(request("x" * 8, model="sim/m"), operation="count"))).counted == 2
+    assert standing.breaker("chat").held
+    assert standing.snapshot()["first_token_ms"] is None
+
+
+async def test_where_a_server_of_a_counting_protocol_cannot_count_it_is_estimated() -> None:
+    asking = pool_of({"a": Counting(opening=[Unsupported("no such path")])}, sections=OFF)
+    asked = replace(request("x" * 8, model="sim/m"), operation="count")
+    assert (await asking.infer(asked)).counted == 2
+    assert [attempt.outcome for attempt in asked.trace.attempts] == ["UNSUPPORTED_BY_PROVIDER", "ok"]
+
+
+async def test_a_count_that_fails_otherwise_is_no_estimate() -> None:
+    asking = pool_of({"a": Counting(opening=[ProviderError("down")])}, sections=OFF)
+    with pytest.raises(ProviderError):
+        await asking.infer(replace(request(model="sim/m"), operation="count"))
 
 
 # --- Refusals ---------------------------------------------------------------------------------------------------
