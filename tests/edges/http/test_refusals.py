@@ -78,3 +78,13 @@ def test_what_only_a_person_can_mend_is_not_tried_again(error: errors.PoolError)
 
 def test_where_nothing_is_known_clients_do_as_they_always_do() -> None:
     assert refusals.headers(errors.AllProvidersFailed("x"), 502) == {}
+
+
+@pytest.mark.parametrize("error", [errors.NoProvider("x"), errors.InvalidOutput("x")])
+def test_nor_is_what_was_paid_for_or_has_nobody_to_answer(error: errors.PoolError) -> None:
+    assert refusals.headers(error, status.status(error).http) == {"x-should-retry": "false"}
+
+
+def test_a_missing_key_is_no_overload() -> None:
+    told = refusals.anthropic(errors.ProviderNotConfigured("x"), 503, "id")["error"]
+    assert told == {"type": "api_error", "message": "x"}
