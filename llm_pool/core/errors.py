@@ -169,7 +169,7 @@ class ProviderRefused(ProviderError):
 
 
 class RequestRefused(ProviderRefused):
-    """It would not take this request, and says that the request itself is why (400, 413, 422)."""
+    """It would not take this request, and says that the request itself is why (400, 413, 422, 501)."""
 
     reason = "REFUSED_BY_PROVIDER"
 

@@ -164,6 +164,15 @@ class Wired(Rig):
     def error(self, message: str) -> bytes:
         """The body of an error."""
 
+    @abstractmethod
+    def saying(self, text: str) -> tuple[Any, ...]:
+        """What its stream holds when it has said this, and not ended."""
+
+    def framed(self, *data: bytes) -> bytes:
+        """As its stream sends them."""
+        line = b"data: %s\n\n" if self.filler.kind == "text/event-stream" else b"%s\n"
+        return b"".join(line % each for each in data)
+
     @asynccontextmanager
     async def bench(self) -> AsyncIterator[Bench]:
         async with self.fake() as fake, FaultProxy(fake.url) as proxy:

@@ -8,6 +8,7 @@ import tracemalloc
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from llm_pool.core.errors import (
@@ -143,6 +144,25 @@ async def test_nobody_there_is_unreachable(rig: Wired) -> None:
             with pytest.raises(ProviderUnreachable) as caught:
                 await bench.ask()
         assert "127.0.0.1" not in caught.value.message, "the address is not the callers' to know"
+
+
+@over("wire")
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("wrong", ["an error", "garbage"])
+async def test_words_are_not_lost_which_came_in_one_packet_with_what_is_wrong(
+    rig: Wired, whole: bool, wrong: str
+) -> None:
+    said = [orjson.dumps(each) for each in rig.saying(TEXT)]
+    body = rig.framed(*said, rig.error(CANARY) if wrong == "an error" else b"{]")
+    async with rig.bench() as bench:
+        bench.proxy.fault = Replace(200, body, {"Content-Type": rig.filler.kind})
+        seen: list[Event] = []
+        with pytest.raises(StreamBroken if wrong == "an error" else ProviderGarbled) as caught:
+            async with bench.provider.chat(bench.request(whole=whole)) as events:
+                async for event in events:
+                    seen.append(event)
+        assert [event.text for event in seen if isinstance(event, TextDelta)] == [TEXT]
+        assert "canary" not in caught.value.message
 
 
 # --- Statuses ---------------------------------------------------------------------------------------------------

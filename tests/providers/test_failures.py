@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_pool.core.errors import (
+    ContextTooLong,
     ProviderError,
     ProviderGarbled,
     ProviderLimited,
@@ -16,7 +17,7 @@ from llm_pool.core.errors import (
     ProviderTimeout,
     RequestRefused,
 )
-from llm_pool.providers.failures import by_status, code_in, object_in
+from llm_pool.providers.failures import by_status, code_in, object_in, told_in
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ from llm_pool.providers.failures import by_status, code_in, object_in
         (422, RequestRefused),
         (429, ProviderLimited),
         (500, ProviderError),
+        (501, RequestRefused),
         (502, ProviderError),
         (503, ProviderOverloaded),
         (529, ProviderOverloaded),
@@ -57,6 +59,29 @@ def test_a_code_is_shown_beside_the_status() -> None:
 
 def test_braces_in_the_name_of_a_model_are_only_braces() -> None:
     assert 'the model "{0}"' in str(by_status(404, who="X", model="{0}", wait=None))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_where_no_key_was_sent_none_is_said_to_be_wrong(status: int) -> None:
+    assert f"does not accept our key, or wants one ({status})" in str(by_status(status, who="X", model="m", wait=None))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("This model's maximum context length is 4 tokens", ContextTooLong),
+        ("the request (704 tokens) EXCEEDS the available context size", ContextTooLong),
+        ("input is too large to process", ContextTooLong),
+        ("image input is not supported - hint: try another", RequestRefused),
+        ("model 'm' not found", ProviderMisconfigured),
+        ("The model `m` does not exist.", ProviderMisconfigured),
+        ("an image of the model was not found", None),
+        ("something went wrong", None),
+        ("", None),
+    ],
+)
+def test_what_servers_have_no_code_for_is_told_in_known_words(message: str, kind: type[ProviderError] | None) -> None:
+    assert told_in(message) is kind
 
 
 @pytest.mark.parametrize("value", ["Your prompt was: secret", "a" * 65, "", "über", "x\n", None, 5, {}])

@@ -25,6 +25,7 @@ from llm_pool.core.errors import (
 from llm_pool.core.types import Finished, Logprob, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from llm_pool.providers.failures import by_status, object_in
 from llm_pool.providers.ndjson import Lines
+from llm_pool.providers.reading import count_of, is_json, object_of, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,8 +38,6 @@ TOO_LARGE = (400, 413, 500)  # what it says, with words, when a question is long
 # How its sentences about that begin: "the input length exceeds the context length" and the like. Only the beginning
 # counts, for the rest may repeat the question.
 _TOO_LONG = re.compile(r"(the )?(input|prompt)[a-z ;]{0,40} context (length|size|window)", re.IGNORECASE)
-
-MOST_TOKENS = 2**31 - 1  # what fits into our own messages; nobody counts further
 
 
 class Decoder:
@@ -83,7 +82,7 @@ class Decoder:
 
     def end(self) -> Iterable[Event]:
         """The line that the end of the body left without a line end may be the last one of a whole answer."""
-        return self._decoded([line for line in self._lines.close() if _is_json(line)])
+        return self._decoded([line for line in self._lines.close() if is_json(line)])
 
     def _decoded(self, lines: list[bytes]) -> Iterable[Event]:
         events = self._each(lines)
@@ -96,13 +95,13 @@ class Decoder:
                 return
 
     def decode(self, line: bytes) -> list[Event]:
-        chunk = self._object(line)
+        chunk = object_of(line, who=self._who)
         if "error" in chunk:
             if self.began:
                 raise StreamBroken(f"{self._who} reported an error in the middle of its answer")
             raise ProviderError(f"{self._who} reported an error instead of an answer")
-        done = _typed(chunk, "done", bool, who=self._who)
-        message = _typed(chunk, "message", dict, who=self._who)
+        done = typed(chunk, "done", bool, who=self._who)
+        message = typed(chunk, "message", dict, who=self._who)
         if message is None and not done:
             raise self._garbled("a line that is no part of a chat")
         events = self._deltas(message, chunk) if message else []
@@ -112,19 +111,10 @@ class Decoder:
         self.done = bool(done)
         return events
 
-    def _object(self, line: bytes) -> dict[str, Any]:
-        try:
-            chunk = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            raise self._garbled("something that is not JSON") from None
-        if not isinstance(chunk, dict):
-            raise self._garbled("a line that is no JSON object")
-        return chunk
-
     def _deltas(self, message: dict[str, Any], chunk: dict[str, Any]) -> list[Event]:
         events: list[Event] = []
-        thought = _typed(message, "thinking", str, who=self._who)
-        text = _typed(message, "content", str, who=self._who)
+        thought = typed(message, "thinking", str, who=self._who)
+        text = typed(message, "content", str, who=self._who)
         logprobs = self._likely(chunk["logprobs"], text, thought) if chunk.get("logprobs") else ()
         if thought:
             events.append(ReasoningDelta(thought, provider=self._provider))
@@ -136,7 +126,7 @@ class Decoder:
         self._said = self._said or bool(events)
         return events
 
-    def _likely(self, values: object, text: str, thought: str) -> tuple[Logprob, ...]:
+    def _likely(self, values: object, text: str | None, thought: str | None) -> tuple[Logprob, ...]:
         """Those of thoughts are nobody's; those that come before their text wait for it."""
         found = self._logprobs_in(values)
         if text:
@@ -159,11 +149,11 @@ class Decoder:
         for call in calls if isinstance(calls, list) else [None]:
             if not isinstance(call, dict) or not isinstance(function := call.get("function"), dict):
                 raise self._garbled("a tool call of a wrong kind")
-            name = _typed(function, "name", str, who=self._who)
-            arguments = _typed(function, "arguments", dict, who=self._who)
+            name = typed(function, "name", str, who=self._who)
+            arguments = typed(function, "arguments", dict, who=self._who)
             if not name:
                 raise self._garbled("a tool call without a name")
-            call_id = _typed(call, "id", str, who=self._who) or self._made_id()
+            call_id = typed(call, "id", str, who=self._who) or self._made_id()
             events.append(ToolCallDelta(self._calls, call_id, name, orjson.dumps(arguments or {}).decode()))
             self._calls += 1
         return events
@@ -174,7 +164,7 @@ class Decoder:
         return f"call_{self._id}_{self._calls}"
 
     def _finished(self, chunk: dict[str, Any]) -> Finished:
-        why = _typed(chunk, "done_reason", str, who=self._who)
+        why = typed(chunk, "done_reason", str, who=self._who)
         if why in {"load", "unload"} and not self._said:
             # What it says when it had nothing to answer but was to load or unload: an empty answer would be a lie.
             raise self._garbled("word of a loaded or unloaded model instead of an answer")
@@ -185,9 +175,9 @@ class Decoder:
         """Servers of before 2025 leave `prompt_eval_count` out when the prompt was cached; newer ones report the cached
         tokens, which are part of it, in `prompt_eval_cached_count`. Thinking is part of `eval_count`.
         """
-        prompt = _typed(chunk, "prompt_eval_count", int, who=self._who)
-        output = _typed(chunk, "eval_count", int, who=self._who)
-        cached = min(_typed(chunk, "prompt_eval_cached_count", int, who=self._who) or 0, prompt or 0)
+        prompt = count_of(chunk, "prompt_eval_count", who=self._who)
+        output = count_of(chunk, "eval_count", who=self._who)
+        cached = min(count_of(chunk, "prompt_eval_cached_count", who=self._who) or 0, prompt or 0)
         return Usage(
             input=(prompt or 0) - cached,
             cache_read=cached,
@@ -233,23 +223,6 @@ def _logprob(value: dict[str, Any]) -> Logprob:
     )
 
 
-def _is_json(line: bytes) -> bool:
-    """A line that was cut is not."""
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _typed(values: dict[str, Any], key: str, kind: type[Any], *, who: str) -> Any:
-    value = values.get(key)
-    wrong = value is not None and type(value) is not kind  # exact: a bool is no count
-    if wrong or (kind is int and value is not None and not 0 <= value <= MOST_TOKENS):
-        raise ProviderGarbled(f'{who} sent "{key}" of a wrong kind')
-    return value
-
-
 # --- Vectors --------------------------------------------------------------------------------------------------------
 
 
@@ -262,7 +235,7 @@ def vectors(body: bytes, *, asked: Request, who: str) -> Finished:
     if asked.dimensions is not None and any(len(row) != asked.dimensions for row in rows):
         # An older server does not know the word, and a model cannot give more than it has: never silence.
         raise RequestRefused(f"{who} does not make vectors of {asked.dimensions} dimensions with this model")
-    tokens = _typed(found, "prompt_eval_count", int, who=who)
+    tokens = count_of(found, "prompt_eval_count", who=who)
     return Finished("stop", Usage(input=tokens or 0, estimated=tokens is None), vectors=tuple(map(tuple, rows)))
 
 

@@ -47,6 +47,8 @@ def to_wire(request: Request, *, who: str, provider: str, num_ctx: int | None, k
         "truncate": False,  # else the oldest messages of what is too long are left out without a word
     }
     body |= _tools(request, said)
+    if request.betas:
+        said.ignored("anthropic-beta")
     if request.spec is not None:
         if "tools" in body:
             # Its grammar would let the model write nothing but the answer: no tool would ever be called.

@@ -10,23 +10,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from llm_pool.core.errors import ProviderError, ProviderGarbled, StreamBroken
 from llm_pool.core.types import Event, Finished, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
 from llm_pool.providers.openai.calls import Calls
-from llm_pool.providers.openai.counting import logprobs_of, object_of, typed, usage_of, wrong
+from llm_pool.providers.openai.counting import logprobs_of, usage_of
 from llm_pool.providers.openai.errors import inside, name_of
 from llm_pool.providers.openai.reasoning import opaque_of, said_in, sound
+from llm_pool.providers.reading import before, is_json, object_of, typed, wrong
 from llm_pool.providers.sse import Frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DONE = b"[DONE]"
 MARK = b"\xef\xbb\xbf"
 
 # How an event stream may begin: with one of its fields, or a comment.
 FIELDS = (b"data", b"event", b"id", b"retry", b":")
+MOST_BLANKS = 64 * 1024  # bytes before anything is said: some send them while they think
 
 # What others than OpenAI say; whatever is not here counts as `stop`.
 REASONS: dict[str, FinishReason] = {
@@ -49,8 +54,20 @@ class Decoder:
     """
 
     __slots__ = (
-        *("_calls", "_chunk_reason", "_details", "_frames", "_head", "_json", "_model", "_provider", "_reason"),
-        *("_refused", "_stopped_by", "_streams", "_texts", "_thinking", "_usage", "_who", "_whole", "began", "done"),
+        *("_blanks", "_calls", "_chunk_reason", "_details", "_frames", "_head", "_json", "_model", "_provider"),
+        *(
+            "_reason",
+            "_refused",
+            "_stopped_by",
+            "_streams",
+            "_texts",
+            "_thinking",
+            "_usage",
+            "_who",
+            "_whole",
+            "began",
+            "done",
+        ),
     )
 
     def __init__(self, who: str, *, model: str = "", provider: str = "openai", whole: bool = False) -> None:
@@ -59,7 +76,8 @@ class Decoder:
         self._provider = provider
         self._whole = whole
         self._frames = Frames(who)
-        self._head = b""  # of a body that may yet be either
+        self._head = b""  # of a body that may yet be either, without what is blank before it
+        self._blanks = 0  # bytes of that
         self._json: list[bytes] | None = None  # of a body that is no stream
         self._streams = False
         self._texts: list[str] = []  # words not told yet, where `whole`
@@ -74,29 +92,37 @@ class Decoder:
         self.began = False
         self.done = False
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> Iterable[Event]:
         if not self._streams:
             data = self._look_at(data)
         events: list[Event] = []
-        for name, said in self._frames.feed(data):
-            if name or not self._text_alone(said, events):
-                self._frame(name, said, events)
-                if self.done:
-                    break
+        try:
+            for name, said in self._frames.feed(data):
+                if name or not self._text_alone(said, events):
+                    self._frame(name, said, events)
+                    if self.done:
+                        break
+        except ProviderError as error:
+            self._tell(events)
+            return before(error, events)
         self._tell(events)
         return events
 
-    def end(self) -> list[Event]:
+    def end(self) -> Iterable[Event]:
         """What the end of the body left without an end of its own may be the last of a whole answer."""
         events: list[Event] = []
         if self._json is not None:
             self._whole_body(object_of(b"".join(self._json), who=self._who), events)
             return events
-        for name, said in self._frames.close():
-            if said.strip() == DONE or _is_json(said):
-                self._frame(name, said, events)
-        if self._reason is not None and not self.done:
-            self._finish(self._reason, events)
+        try:
+            for name, said in self._frames.close():
+                if said.strip() == DONE or is_json(said):
+                    self._frame(name, said, events)
+            if self._reason is not None and not self.done:
+                self._finish(self._reason, events)
+        except ProviderError as error:
+            self._tell(events)
+            return before(error, events)
         self._tell(events)
         return events
 
@@ -142,8 +168,12 @@ class Decoder:
         if self._json is not None:
             self._json.append(data)
             return b""
-        self._head += data
-        head = self._head.removeprefix(MARK).lstrip()
+        said = self._head + data
+        head = (said if self._blanks else said.removeprefix(MARK)).lstrip()
+        self._blanks += len(said) - len(head)
+        self._head = head
+        if self._blanks > MOST_BLANKS:
+            raise self._garbled(f"more than {MOST_BLANKS} blank bytes before its answer")
         if not head or MARK.startswith(head):
             return b""
         if head.startswith(b"{"):
@@ -151,7 +181,7 @@ class Decoder:
             return b""
         if any(head.startswith(field) for field in FIELDS):
             self._streams = True
-            head, self._head = self._head, b""
+            self._head = b""
             return head
         if any(field.startswith(head) for field in FIELDS):
             return b""
@@ -170,7 +200,7 @@ class Decoder:
             self._look_for_error(chunk, name)
             usage = chunk.get("usage")
             if usage is not None:
-                self._usage = typed(chunk, "usage", dict, who=self._who)
+                self._usage = typed(chunk, "usage", dict, who=self._who) or self._usage  # an empty one counts nothing
             choices = chunk.get("choices")
             if choices is not None and type(choices) is not list:
                 raise wrong("choices", self._who)
@@ -331,12 +361,3 @@ class Decoder:
 
     def _garbled(self, what: str) -> ProviderGarbled:
         return ProviderGarbled(f"{self._who} sent {what}")
-
-
-def _is_json(said: bytes) -> bool:
-    """What was cut is not."""
-    try:
-        orjson.loads(said)
-    except orjson.JSONDecodeError:
-        return False
-    return True

@@ -14,12 +14,13 @@ import orjson
 
 from llm_pool.core.errors import ProviderGarbled
 from llm_pool.core.types import ToolCallDelta
-from llm_pool.providers.openai.counting import typed, wrong
+from llm_pool.providers.reading import typed, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NO_ARGUMENTS = "{}"
+MOST_CALLS = 1024  # of one answer
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Calls:
         self._who = who
         self._calls: list[_Call] = []
         self._numbered: dict[int, _Call] = {}  # by the server's number, the latest
+        self._named: dict[str, _Call] = {}  # by the server's id, the latest
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -75,16 +77,22 @@ class Calls:
             if known is None or another:
                 known = self._numbered[number] = self._new(identity)
         elif identity:
-            known = next((call for call in reversed(self._calls) if call.id == identity), None) or self._new(identity)
+            known = self._named.get(identity) or self._new(identity)
         else:
             known = self._new("") if name or not self._calls else self._calls[-1]
-        if not known.begun:
-            known.id = known.id or identity
+        if identity and not known.id and not known.begun:
+            known.id = identity
+            self._named[identity] = known
         return known
 
     def _new(self, identity: str) -> _Call:
-        self._calls.append(_Call(len(self._calls), identity))
-        return self._calls[-1]
+        if len(self._calls) == MOST_CALLS:
+            raise ProviderGarbled(f"{self._who} sent more than {MOST_CALLS} tool calls")
+        call = _Call(len(self._calls), identity)
+        self._calls.append(call)
+        if identity:
+            self._named[identity] = call
+        return call
 
     def _arguments(self, function: dict[str, Any]) -> str:
         arguments = function.get("arguments")

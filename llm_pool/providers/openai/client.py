@@ -35,8 +35,8 @@ LISTED_FOR = 600.0  # seconds that OpenRouter's listing, which is long, is belie
 class OpenAI:
     """One server. `models` are its own names for what it serves; `("*",)` passes any name on.
 
-    `provider` is the first part of its public model ids. With `openrouter` the name that messages give it
-    and the words are OpenRouter's; `app_url` and `app_name` are what its statistics show.
+    `provider` is the first part of its public model ids; `name` is what messages call it, beside OpenAI's own or
+    OpenRouter's. With `openrouter` the words are OpenRouter's; `app_url` and `app_name` are what its statistics show.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class OpenAI:
         app_name: str | None = None,
         connect_timeout: float = 3.0,  # seconds
     ) -> None:
-        driver, kind = ("openrouter", "OpenRouter") if openrouter else ("openai", "OpenAI")
+        driver = "openrouter" if openrouter else "openai"
         host = (urlsplit(base_url).hostname or "").lower()
         official = host == "api.openai.com" or host.endswith(".api.openai.com")
         self._models = () if models == ANY_MODEL else models
@@ -61,7 +61,7 @@ class OpenAI:
         self._lists_all = not host.endswith(".azure.com")
         self._loads = not (official or openrouter)
         self._listed: tuple[float, Health] | None = None  # OpenRouter's listing: when it was read, and what it says
-        who = f"{kind} ({name})" if name else kind
+        who = _who(name, "OpenRouter" if openrouter else "OpenAI" if official else "")
         self._dialect = Dialect(who, provider or driver, official=official, openrouter=openrouter)
         ours = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         if openrouter:
@@ -137,3 +137,10 @@ class OpenAI:
 
     def _of_status(self, status: int) -> Health | None:
         return of_status(status, who=self._dialect.who, keyed=self._keyed, loads=self._loads)
+
+
+def _who(name: str, kind: str) -> str:
+    """A server that only speaks as OpenAI does is not called so: whoever reads it would look in the wrong place."""
+    if kind and name:
+        return f"{kind} ({name})"
+    return kind or name or "an OpenAI-compatible server"

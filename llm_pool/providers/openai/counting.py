@@ -1,43 +1,18 @@
-"""Values of an OpenAI-compatible answer, each of the kind it must be: usage, logprobs, vectors. Pure.
+"""What an OpenAI-compatible answer holds beside words: usage, logprobs, vectors. Pure.
 
-Whatever is of another kind raises ProviderGarbled, which names the server and the field.
+Whatever is of another kind than it must be raises ProviderGarbled, which names the server and the field.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from llm_pool.core.errors import ProviderGarbled, RequestRefused
 from llm_pool.core.types import Finished, Logprob, Usage
 from llm_pool.providers.openai.errors import inside
+from llm_pool.providers.reading import count_of, object_of, typed, wrong
 
-MOST_TOKENS = 2**31 - 1  # what fits into our own messages; nobody counts further
 NUMBERS = (int, float)
-
-T = TypeVar("T")
-
-
-def typed(values: dict[str, Any], key: str, kind: type[T], *, who: str) -> T | None:
-    value = values.get(key)
-    if value is not None and type(value) is not kind:  # exact: a bool is no count
-        raise wrong(key, who)
-    return value
-
-
-def wrong(key: str, who: str) -> ProviderGarbled:
-    return ProviderGarbled(f'{who} sent "{key}" of a wrong kind')
-
-
-def object_of(said: bytes, *, who: str) -> dict[str, Any]:
-    try:
-        value = orjson.loads(said)
-    except orjson.JSONDecodeError:
-        raise ProviderGarbled(f"{who} sent something that is not JSON") from None
-    if not isinstance(value, dict):
-        raise ProviderGarbled(f"{who} sent JSON that is no object")
-    return value
 
 
 # --- Usage ------------------------------------------------------------------------------------------------------
@@ -46,16 +21,16 @@ def object_of(said: bytes, *, who: str) -> dict[str, Any]:
 def usage_of(usage: dict[str, Any] | None, *, who: str) -> Usage:
     """In disjoint buckets: the prompt's tokens hold the cached ones, the completion's those of the thinking."""
     usage = usage or {}
-    prompt, completion = _count(usage, "prompt_tokens", who), _count(usage, "completion_tokens", who)
+    prompt, completion = count_of(usage, "prompt_tokens", who=who), count_of(usage, "completion_tokens", who=who)
     inside_prompt = typed(usage, "prompt_tokens_details", dict, who=who) or {}
     inside_completion = typed(usage, "completion_tokens_details", dict, who=who) or {}
-    cached = _count(inside_prompt, "cached_tokens", who)
+    cached = count_of(inside_prompt, "cached_tokens", who=who)
     if cached is None:
-        cached = _count(usage, "prompt_cache_hit_tokens", who)  # DeepSeek's word
+        cached = count_of(usage, "prompt_cache_hit_tokens", who=who)  # DeepSeek's word
     read = min(cached or 0, prompt or 0)
-    write = min(_count(inside_prompt, "cache_write_tokens", who) or 0, (prompt or 0) - read)
-    thought = _count(inside_completion, "reasoning_tokens", who)
-    beyond = (_count(usage, "total_tokens", who) or 0) - (prompt or 0) - (completion or 0)
+    write = min(count_of(inside_prompt, "cache_write_tokens", who=who) or 0, (prompt or 0) - read)
+    thought = count_of(inside_completion, "reasoning_tokens", who=who)
+    beyond = (count_of(usage, "total_tokens", who=who) or 0) - (prompt or 0) - (completion or 0)
     if beyond > 0 and thought in {None, beyond} and prompt is not None and completion is not None:
         # xAI and Gemini count the thinking beside the completion; of both only the total tells.
         reasoning, output = beyond, completion
@@ -70,13 +45,6 @@ def usage_of(usage: dict[str, Any] | None, *, who: str) -> Usage:
         reasoning=reasoning,
         estimated=prompt is None or completion is None,
     )
-
-
-def _count(values: dict[str, Any], key: str, who: str) -> int | None:
-    count = typed(values, key, int, who=who)
-    if count is not None and not 0 <= count <= MOST_TOKENS:
-        raise wrong(key, who)
-    return count
 
 
 # --- Logprobs ---------------------------------------------------------------------------------------------------
@@ -128,7 +96,7 @@ def vectors_of(said: bytes, *, count: int, dimensions: int | None, who: str, mod
     if dimensions is not None and lengths != {dimensions}:  # llama-server, among others, passes over the number
         raise RequestRefused(f"{who} makes no vectors of {dimensions} dimensions")
     usage = typed(body, "usage", dict, who=who) or {}
-    tokens = _count(usage, "prompt_tokens", who)
+    tokens = count_of(usage, "prompt_tokens", who=who)
     return Finished("stop", Usage(input=tokens or 0, estimated=tokens is None), vectors=vectors)
 
 

@@ -6,21 +6,17 @@ older vLLM without the outer object. A message is searched for known phrases, an
 
 from __future__ import annotations
 
-import re
-
 from llm_pool.core.errors import (
     ContextTooLong,
     ProviderError,
     ProviderLimited,
     ProviderMisconfigured,
-    ProviderRefused,
     RequestRefused,
     shown,
 )
-from llm_pool.providers.failures import by_status, code_in, object_in
+from llm_pool.providers.failures import by_status, code_in, object_in, told_in
 
 BAD_REQUEST = 400
-NOT_DONE = 501  # llama-server's for vectors where it serves a chat
 NO_STATUS = 500  # of an error inside a 200 that has none: nobody knows whose fault it is
 STATUSES = range(400, 600)
 
@@ -29,22 +25,6 @@ FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked"}
 NO_QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
 BAD_KEY = {"invalid_api_key", "account_deactivated"}
 NO_MODEL = {"model_not_found"}
-
-# How servers that have no code for it say that a question is too long (vLLM, llama.cpp, LM Studio, OpenRouter).
-SAYS_TOO_LONG = (
-    "maximum context length",
-    "context length exceeded",
-    "exceeds the available context size",
-    "exceeds the context window",
-    "exceed context window",
-    "greater than the context length",
-    "longer than the maximum model length",
-    "max_model_len",
-    "too large to process",
-)
-# llama.cpp's 500 for a picture that its model cannot see, and its 400 for a model that it does not have.
-SAYS_BLIND = "image input is not supported"
-SAYS_NO_MODEL = re.compile(r"(the )?model\b.*\b(not found|does not exist)", re.DOTALL)
 
 # The statuses of errors inside a 200, by what they call themselves where they give no number.
 BY_NAME = {
@@ -84,23 +64,21 @@ def name_of(error: object) -> str:
 
 
 def _means(status: int, error: object, *, who: str, model: str, wait: float | None) -> ProviderError:
-    names, name, text = _names(error), name_of(error), _text(error)
+    names, name, told = _names(error), name_of(error), told_in(_text(error))
     param = code_in(error.get("param")) if isinstance(error, dict) else ""
     said = f"{name}: {param}" if name and param else name or param
     shows = f"{status}, {said}" if said else str(status)
-    if names & TOO_LONG or (BAD_REQUEST <= status <= NO_STATUS and any(phrase in text for phrase in SAYS_TOO_LONG)):
+    if names & TOO_LONG or (told is ContextTooLong and BAD_REQUEST <= status <= NO_STATUS):
         return ContextTooLong(f"{who}: with the room for its answer the question is longer than the context ({shows})")
     if names & FILTERED or _flagged(error):
         return RequestRefused(f"{who} will not answer this: its content filter objects ({shows})")
-    if SAYS_BLIND in text:
+    if told is RequestRefused:
         return RequestRefused(f"{who} cannot see images ({shows})")
-    if status == NOT_DONE:
-        return ProviderRefused(f"{who} does not do what is asked ({shows})")
     if names & NO_QUOTA:
         return ProviderLimited(f"{who} says that our quota is spent ({shows})", retry_after=wait)
     if names & BAD_KEY:
-        return ProviderMisconfigured(f"{who} does not accept our key ({shows})")
-    if names & NO_MODEL or (status == BAD_REQUEST and SAYS_NO_MODEL.match(text)):
+        return ProviderMisconfigured(f"{who} does not accept our key, or wants one ({shows})")
+    if names & NO_MODEL or (status == BAD_REQUEST and told is ProviderMisconfigured):
         return ProviderMisconfigured(f'{who} does not know the model "{shown(model)}" ({shows})')
     return by_status(status, who=who, model=model, wait=wait, said=said)
 
@@ -123,7 +101,7 @@ def _status_of(error: object) -> int:
 def _text(error: object) -> str:
     """Its message, to be searched only."""
     message = error.get("message") if isinstance(error, dict) else error
-    return message.casefold() if isinstance(message, str) else ""
+    return message if isinstance(message, str) else ""
 
 
 def _flagged(error: object) -> bool:

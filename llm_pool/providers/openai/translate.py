@@ -68,6 +68,8 @@ def to_wire(request: Request, dialect: Dialect) -> Asked:
         "stream_options": {"include_usage": True},
     }
     ignored = said.ignored
+    if request.betas:
+        ignored["anthropic-beta"] = None
     body |= _sampled(request.sampling, dialect, ignored) | _tools(request.tools, request.tool_choice, dialect, ignored)
     if request.spec is not None:
         if dialect.official and request.spec.schema.get("type") != "object":  # it takes no other, strict or not

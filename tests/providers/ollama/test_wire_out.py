@@ -308,6 +308,7 @@ def test_its_own_reasoning_goes_back_and_that_of_others_is_dropped_with_one_warn
         (replace(request(), tools=(Tool("f", strict=True), Tool("g", strict=True))), "strict"),
         (request(Message("tool", (ToolResult("1", (Text("no"),), is_error=True),))), "is_error"),
         (request(Message("user", (Image("image/png", b"x", detail="low"),))), "detail"),
+        (replace(request(), betas=("one-2026-01-01", "two-2026-01-01")), "anthropic-beta"),
     ],
 )
 def test_what_only_makes_an_answer_less_exact_is_left_out_with_one_warning(question: Request, word: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WHO = "OpenAI (a)"
 OFFICIAL = Dialect(WHO, "openai", official=True)
-COMPATIBLE = Dialect("OpenAI (b)", "openai")
+COMPATIBLE = Dialect("b", "openai")
 ROUTER = Dialect("OpenRouter (c)", "openrouter", openrouter=True)
 
 

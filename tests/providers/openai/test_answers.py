@@ -108,8 +108,13 @@ def test_how_likely_the_words_were_comes_with_them() -> None:
     "script", [Script("", refusal="I will not"), Script("", refusal="I will not", finish_reason="length")]
 )
 def test_a_refusal_is_words_that_a_filter_ended(script: Script) -> None:
-    answer = added_up(decode([stream_of(script)]))
-    assert (answer.content, answer.reason) == ("I will not", "content_filter")
+    choice = {"message": {"content": None, "refusal": "I will not"}, "finish_reason": script.finish_reason}
+    for body in (stream_of(script), orjson.dumps({"choices": [choice]})):
+        for whole in (False, True):
+            events = decode([body], whole=whole)
+            assert {type(event) for event in events[:-1]} == {TextDelta}
+            answer = added_up(events)
+            assert (answer.content, answer.reason) == ("I will not", "content_filter")
 
 
 def test_a_mark_of_byte_order_at_the_very_beginning_means_nothing() -> None:
@@ -208,6 +213,16 @@ def test_an_id_and_a_name_in_every_piece_are_one_call(numbered: dict[str, int]) 
     assert made == [ToolCallDelta(0, "a", "f", "{"), ToolCallDelta(0, "", "", "}")]
 
 
+def test_a_piece_with_an_id_alone_belongs_to_the_call_of_that_id_however_it_got_it() -> None:
+    made = called(
+        {"index": 0, "function": {"arguments": "{"}},
+        {"index": 0, "id": "a"},
+        {"id": "b", "function": {"name": "g", "arguments": "{}"}},
+        {"id": "a", "function": {"name": "f", "arguments": "}"}},
+    )
+    assert made == [ToolCallDelta(1, "b", "g", "{}"), ToolCallDelta(0, "a", "f", "{}")]
+
+
 def test_a_call_without_an_id_gets_one_of_its_own() -> None:
     first, second, third = called(
         {"function": {"name": "f"}}, {"function": {"arguments": "{}"}}, {"function": {"name": "f", "arguments": "{}"}}
@@ -300,6 +315,12 @@ def test_usage_is_found_wherever_it_is_and_its_lack_is_marked(where: Any) -> Non
 def test_of_usage_said_several_times_the_last_counts() -> None:
     running = [said("a") | {"usage": {"prompt_tokens": 7, "completion_tokens": count}} for count in (1, 2)]
     assert added_up(decode([frames(*running, STOP, USED)])).usage == Usage(7, output=2)
+
+
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_an_empty_usage_at_the_end_takes_no_count_back(nothing: Any) -> None:
+    answer = added_up(decode([frames(said("a"), STOP, USED, chunk_of(None, usage=nothing))]))
+    assert answer.usage == Usage(7, output=2)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import pytest
@@ -90,17 +89,24 @@ async def test_openrouter_is_told_who_asks_and_names_itself() -> None:
         assert (headers["http-referer"], headers["x-title"]) == ("https://example.org", "Example")
 
 
+NAMELESS = "an OpenAI-compatible server"
+
+
 @pytest.mark.parametrize(
-    ("settings", "host", "official"),
+    ("settings", "host", "who", "official"),
     [
-        ({"base_url": URLS["openai"]}, "api.openai.com:443", True),
-        ({"base_url": "https://eu.api.openai.com/v1"}, "eu.api.openai.com:443", True),
-        ({"base_url": "http://notapi.openai.com.example:80/v1"}, "notapi.openai.com.example:80", False),
-        ({"openrouter": True, "base_url": URLS["openrouter"]}, "openrouter.ai:443", False),
+        ({"base_url": URLS["openai"]}, "api.openai.com:443", "OpenAI", True),
+        ({"base_url": "https://eu.api.openai.com/v1", "name": "a"}, "eu.api.openai.com:443", "OpenAI (a)", True),
+        ({"base_url": "http://x.openai.com.example:80/v1"}, "x.openai.com.example:80", NAMELESS, False),
+        ({"base_url": "http://127.0.0.1:8000/v1", "name": "chain"}, "127.0.0.1:8000", "chain", False),
+        ({"openrouter": True, "base_url": URLS["openrouter"]}, "openrouter.ai:443", "OpenRouter", False),
     ],
 )
-def test_the_address_says_whose_words_are_spoken(settings: dict[str, Any], host: str, official: bool) -> None:
+def test_the_address_says_whose_words_are_spoken_and_what_messages_call_it(
+    settings: dict[str, Any], host: str, who: str, official: bool
+) -> None:
     openai = OpenAI(models=("*",), **settings)
+    assert openai._dialect.who == openai._wire.who == who
     assert openai._wire.host == host
     assert openai._dialect.official is official
 
@@ -236,12 +242,11 @@ async def test_every_fault_is_an_error_of_ours_after_the_words_that_came(
     script: Script, kind: type[ProviderError], words: int
 ) -> None:
     seen: list[Event] = []
-    unhurried = dataclasses.replace(script, token_after=0.002)  # what comes at once with an error is not told
-    async with FakeOpenAI({"gpt": unhurried}) as fake, provider(fake, name="a") as openai:
+    async with FakeOpenAI({"gpt": script}) as fake, provider(fake, name="a") as openai:
         with pytest.raises(ProviderError) as caught:
             await hear(openai, seen)
         assert type(caught.value) is kind
-        assert "OpenAI (a)" in caught.value.message
+        assert caught.value.message.startswith(("a ", "a: "))
         assert "secret" not in caught.value.message
         said = [event for event in seen if isinstance(event, TextDelta | ReasoningDelta)]
         assert len(said) == words

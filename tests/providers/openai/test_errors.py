@@ -15,7 +15,6 @@ from llm_pool.core.errors import (
     ProviderLimited,
     ProviderMisconfigured,
     ProviderOverloaded,
-    ProviderRefused,
     RequestRefused,
 )
 from llm_pool.providers.openai.errors import failure
@@ -65,7 +64,7 @@ CORPUS: list[tuple[int, Any, type[ProviderError], str]] = [
         RequestRefused,
         "500, server_error",
     ),
-    (501, {"type": "not_supported_error"}, ProviderRefused, "501, not_supported_error"),
+    (501, {"type": "not_supported_error"}, RequestRefused, "501, not_supported_error"),
     (
         401,
         {"code": "invalid_api_key", "message": "Incorrect API key provided: sk-1"},

@@ -88,13 +88,17 @@ SAME = {
 @pytest.mark.parametrize(
     ("dialect", "sent", "ignored"),
     [
-        (OFFICIAL, {"max_completion_tokens": 64, "reasoning_effort": "low"}, ["top_k", "thinking_tokens"]),
-        (COMPATIBLE, {"max_tokens": 64, "top_k": 40, "reasoning_effort": "low"}, ["thinking_tokens"]),
-        (ROUTER, {"max_tokens": 64, "top_k": 40, "reasoning": {"max_tokens": 512}}, ["effort"]),
+        (
+            OFFICIAL,
+            {"max_completion_tokens": 64, "reasoning_effort": "low"},
+            ["anthropic-beta", "top_k", "thinking_tokens"],
+        ),
+        (COMPATIBLE, {"max_tokens": 64, "top_k": 40, "reasoning_effort": "low"}, ["anthropic-beta", "thinking_tokens"]),
+        (ROUTER, {"max_tokens": 64, "top_k": 40, "reasoning": {"max_tokens": 512}}, ["anthropic-beta", "effort"]),
     ],
 )
 def test_every_parameter_is_sent_or_warned_of(dialect: Dialect, sent: dict[str, Any], ignored: list[str]) -> None:
-    asked = request(sampling=ALL)
+    asked = request(sampling=ALL, betas=("one-2026-01-01", "two-2026-01-01"))
     said = body(asked, dialect)
     assert {key: said[key] for key in said.keys() - {"model", "messages", "stream", "stream_options"}} == SAME | sent
     assert warned(asked, dialect) == [

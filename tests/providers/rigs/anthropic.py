@@ -90,6 +90,13 @@ class AnthropicRig(Wired):
             None,
         )
 
+    def saying(self, text: str) -> tuple[Any, ...]:
+        return (
+            {"type": "message_start", "message": {"type": "message", "content": []}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+        )
+
     def error(self, message: str) -> bytes:
         return orjson.dumps({"type": "error", "error": {"type": message, "message": message}, "request_id": message})
 

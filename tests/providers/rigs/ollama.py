@@ -82,6 +82,9 @@ class OllamaRig(Wired):
             body["top_logprobs"] if body.get("logprobs") else None,
         )
 
+    def saying(self, text: str) -> tuple[Any, ...]:
+        return ({"message": {"role": "assistant", "content": text}, "done": False},)
+
     def error(self, message: str) -> bytes:
         return orjson.dumps({"error": message})
 

@@ -9,7 +9,7 @@ import orjson
 
 from llm_pool.core.types import Message, Sampling, Text, ToolChoice, Usage
 from llm_pool.providers.openai.client import OpenAI
-from tests.fakes.openai import Call, FakeOpenAI, Script
+from tests.fakes.openai import Call, FakeOpenAI, Script, chunk_of
 from tests.providers.contract import Can, Filler, Said, Sent, Turn, Wired, parsed
 
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ class OpenAIRig(Wired):
             ((message["tool_call_id"], text),) if is_result else (),
             tuple(b64decode(url.partition(";base64,")[2]) for url in images),
         )
+
+    def saying(self, text: str) -> tuple[Any, ...]:
+        return (chunk_of({"role": "assistant", "content": ""}), chunk_of({"content": text}))
 
     def error(self, message: str) -> bytes:
         return orjson.dumps({"error": {"message": message, "type": message, "param": None, "code": None}})
