@@ -220,21 +220,13 @@ def providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Made]
     made: dict[str, Made] = {}
     for table in settings.providers:
         try:
-            variable = _missing(table, environ)
+            variable = table.missing(environ)
             key = resolve(table.key, environ) if table.key and not variable else None
             provider = Unconfigured(name=table.name, variable=variable) if variable else _provider(table, key)
         except ValueError as error:  # a SecretError among them
             raise StartRefused(f"[[providers]] {table.name}: {error}") from error
         made[table.name] = Made((table.model_dump_json(exclude=_DISPATCH), key), provider)
     return made
-
-
-def _missing(table: ProviderTable, environ: Mapping[str, str]) -> str:
-    """The variable that should hold its key and does not; "" where nothing is missing. Only drivers that are of no use
-    without a key may lack one: they wait for it, and say so.
-    """
-    kind, _, variable = (table.key or "").partition(":")
-    return variable if table.driver in KEYS and kind == "env" and not environ.get(variable) else ""
 
 
 def _provider(table: ProviderTable, key: str | None) -> Provider:

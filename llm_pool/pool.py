@@ -108,14 +108,11 @@ class Pool:
         return self.health.of(name).state != "unhealthy" and not self.learned.out(name)
 
     def unserved(self, *, fallbacks: bool) -> list[str]:
-        """Tasks that nobody usable serves; `fallbacks` says whether the fallback tier counts.
-
-        A table that passes any model on serves none by itself: somebody has to name one.
-        """
+        """Tasks that nobody usable serves; `fallbacks` says whether the fallback tier counts."""
         usable = {
             table.name
             for table in self.settings.providers
-            if "*" not in table.served and self.usable(table.name) and (fallbacks or not table.fallback)
+            if self.usable(table.name) and (fallbacks or not table.fallback)
         }
         return [task.name for task in self.catalog.tasks.values() if usable.isdisjoint(task.providers)]
 

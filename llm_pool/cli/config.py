@@ -33,7 +33,7 @@ def check(path: Path | None, env_file: Path | None) -> int:
         for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
             print(f"llm-pool: {line}", file=sys.stderr)
         return codes.REFUSED
-    print(report(loaded), flush=True)
+    print(report(loaded, environ), flush=True)
     return codes.OK
 
 

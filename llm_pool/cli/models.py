@@ -26,7 +26,8 @@ def listed(screen: Screen, *, url: str, as_json: bool) -> int:
 
 async def _listed(client: Client, *, screen: Screen, as_json: bool) -> int:
     ids, health = await asyncio.gather(client.models(), client.health())
-    served = {model: _serving(model, health.get("providers")) for model in ids}
+    tables = health.get("providers")
+    served = {model: _serving(model, tables) for model in [*ids, *_wildcards(tables)]}
     if as_json:
         screen.json([{"id": model, "providers": providers} for model, providers in served.items()], indent=2)
     elif screen.out_terminal:
@@ -35,6 +36,14 @@ async def _listed(client: Client, *, screen: Screen, as_json: bool) -> int:
         for model in ids:
             screen.line(model)
     return codes.OK
+
+
+def _wildcards(providers: object) -> list[str]:
+    """`<provider>/*` of those that take any name: no model that could be asked for, but they have a state, too."""
+    tables: Mapping[str, Any] = providers if isinstance(providers, dict) else {}
+    listed = [table.get("models") for table in tables.values() if isinstance(table, dict)]
+    models = [str(model) for one in listed if isinstance(one, list) for model in one]
+    return list(dict.fromkeys(model for model in models if model.endswith("/*")))
 
 
 def _serving(model: str, providers: object) -> dict[str, dict[str, str]]:

@@ -130,9 +130,7 @@ def _serving(task: str, name: str, loaded: Loaded) -> list[str]:
     if not tasks[task].providers:
         raise StartRefused(f"{name}: no provider is there for the task {task}; name another with --task")
     return [
-        table.name
-        for table in loaded.settings.providers
-        if table.name in tasks[task].providers and not table.fallback and "*" not in table.served
+        table.name for table in loaded.settings.providers if table.name in tasks[task].providers and not table.fallback
     ]
 
 

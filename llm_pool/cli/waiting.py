@@ -104,10 +104,12 @@ def loading(providers: Mapping[str, Any], *, task: str, model: str | None) -> st
         tables = [table for table in counted if table["in_flight"] > 0]
     for table in tables:
         models, tasks = _names(table.get("models")), _names(table.get("tasks"))
-        serves = model in models if model and not model.startswith(("pool/", "task/")) else {task, "*"} & set(tasks)
+        own = bool(model) and not {model, f"{str(model).partition('/')[0]}/*"}.isdisjoint(models)
+        serves = own if model and not model.startswith(("pool/", "task/")) else {task, "*"} & set(tasks)
         if table.get("state") == "loading" and (counted or serves):
-            named = model if model in models else models[0] if models else ""
-            return clean(named.partition("/")[2] or "a model").replace("\n", " ")[:LONGEST_NAME]
+            named = str(model) if own else models[0] if models else ""
+            name = named.partition("/")[2]
+            return clean(name if name not in {"", "*"} else "a model").replace("\n", " ")[:LONGEST_NAME]
     return ""
 
 

@@ -9,6 +9,7 @@ from llm_pool.config.prompts import Ids, Prompt
 from llm_pool.config.schemas import spec_of
 from llm_pool.config.settings import ACTIVE_STRATEGIES, OPERATIONS, STRATEGIES, TaskTable
 from llm_pool.config.tables import KEYS, RESERVED
+from llm_pool.core.errors import nearest
 from llm_pool.core.types import Sampling
 
 if TYPE_CHECKING:
@@ -87,8 +88,11 @@ class Catalog:
         known = {*RESERVED, *self.unconfigured, *self.wildcards, *(each.partition("/")[0] for each in self.models)}
         if not model or len(model) > LONGEST_HINT or prefix in known or not (model.isascii() and model.isprintable()):
             return self.model_ids
-        names = [model, rest] if rest else [model]  # the whole of it, or with another provider before it
-        return [*self.model_ids, *(f"{wildcard}/{name}" for wildcard in sorted(self.wildcards) for name in names)]
+        hints = [
+            f"{wildcard}/{rest if rest and nearest(prefix, [wildcard]) else model}"  # `opnai/x` is not `openai/opnai/x`
+            for wildcard in sorted(self.wildcards)
+        ]
+        return [*self.model_ids, *hints]
 
 
 def task_names(settings: Settings) -> set[str]:

@@ -228,7 +228,13 @@ class AllProvidersFailed(ProviderError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name most like `name`, or "" where none is near."""
     by_fold = {candidate.casefold(): candidate for candidate in known}
-    near = difflib.get_close_matches(name[:200].casefold(), by_fold, n=1, cutoff=0.6)
+    meant = name[:200].casefold()
+    if meant in by_fold:
+        return by_fold[meant]
+    for fold, candidate in by_fold.items():  # a short name in a long id is not much of it
+        if meant and fold.endswith(f"/{meant}"):
+            return candidate
+    near = difflib.get_close_matches(meant, by_fold, n=1, cutoff=0.6)
     return by_fold[near[0]] if near else ""
 
 

@@ -77,7 +77,7 @@ class Preparing:
 
     def _check_model(self, request: Request) -> None:
         if request.model is not None and not self._catalog.knows(request.model):
-            raise UnknownModel("model", request.model, self._catalog.model_ids)
+            raise UnknownModel("model", request.model, self._catalog.alike(request.model))
 
     def _messages(self, request: Request, task: Task) -> tuple[Message, ...]:
         """The task's prompt stands before whatever the caller says, untouched by it. Where the answer is free text, a

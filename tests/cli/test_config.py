@@ -86,6 +86,21 @@ def test_check_config_reads_an_env_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == f"llm-pool: {tmp_path}: is not a file\n"
 
 
+def test_check_config_looks_for_keys_where_serve_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the environment with the file of --env-file."""
+    config, env = str(tmp_path / "my.toml"), tmp_path / ".env"
+    (tmp_path / "my.toml").write_text(
+        SIM + '[[providers]]\nname = "open"\ndriver = "openai"\nmodels = ["*"]\napi_key = "env:MY_KEY"\n'
+    )
+    assert main(["check-config", config]) == 0
+    assert "without a key, so not asked:\n  open  # MY_KEY is not set\n" in capsys.readouterr().out
+    env.write_text("MY_KEY=canary\n")
+    assert main(["check-config", config, "--env-file", str(env)]) == 0
+    told = capsys.readouterr().out
+    assert "not asked" not in told
+    assert "canary" not in told
+
+
 def _umask() -> int:
     before = os.umask(0)
     os.umask(before)

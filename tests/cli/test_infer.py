@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_pool.cli import main
-from llm_pool.core.types import Finished, Started, TextDelta, ToolCallDelta, Usage
+from llm_pool.core.types import Finished, Started, TextDelta, ToolCallDelta, Usage, Warning
 from tests.cli.driving import ROOT, Terminal, command, environment, on_a_thread, pool
 from tests.running import SIM, pool_of, serving
 from tests.scripted import Scripted, Step
@@ -275,3 +275,22 @@ def test_a_call_of_a_tool_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         for form in ([], ["--stream"]):
             code, out, _ = here(f"http://{up.http_address}", capsys, "infer", "chat", "hi", *form)
             assert (code, out) == (0, f"I look.\n{line}")
+
+
+# --- Warnings ---------------------------------------------------------------------------------------------------
+
+WARNING = Warning("parameter_ignored", 'sim/m cannot take "seed": it was left out')
+WARNED: list[Step] = [Started("sim/m", "one"), WARNING, TextDelta("Hello."), Finished("stop", Usage(1, output=1))]
+
+
+@pytest.mark.parametrize("form", [[], ["--stream"]], ids=["whole", "stream"])
+def test_a_warning_is_told_on_standard_error(form: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """At a terminal and in a pipe; --quiet is quiet."""
+    says = 'warning: sim/m cannot take "seed": it was left out (parameter_ignored)\n'
+    with on_a_thread(lambda: scripted(*WARNED)) as up:
+        url = f"http://{up.http_address}"
+        assert here(url, capsys, "infer", "chat", "hi", *form) == (0, "Hello.\n", says)
+        assert here(url, capsys, "infer", "chat", "hi", "--quiet", *form) == (0, "Hello.\n", "")
+        with Terminal("infer", "chat", "hi", *form, url=url, environ={"NO_COLOR": "1", "TERM": "dumb"}) as person:
+            assert person.code() == 0
+            person.shows(r"Hello\.\r\n.*warning: sim/m cannot take \"seed\": it was left out")

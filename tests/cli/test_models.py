@@ -79,6 +79,39 @@ def test_at_a_terminal_it_is_told_why_a_model_does_not_answer() -> None:
         assert "no answer at 127.0.0.1:9" in person.shows("also as --model: [^\n]*\n")
 
 
+WILDCARDS = """
+[[providers]]
+name = "down"
+driver = "ollama"
+provider = "local"
+models = ["*"]
+base_url = "http://127.0.0.1:9"
+[[providers]]
+name = "keyless"
+driver = "openai"
+models = ["*"]
+api_key = "env:A_KEY_THAT_NOBODY_SET"
+"""
+
+
+def test_who_takes_any_name_is_listed_with_its_state_and_not_as_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pool(SIM + WILDCARDS) as url:
+        assert main(["models", "list", "--url", url]) == 0
+        names = capsys.readouterr().out.splitlines()
+        assert main(["models", "list", "--url", url, "--json"]) == 0
+        listed = {one["id"]: one["providers"] for one in json.loads(capsys.readouterr().out)}
+        with Terminal("models", "list", url=url, environ={"NO_COLOR": "1"}) as person:
+            assert person.code() == 0
+            shown = person.shows("also as --model: [^\n]*\n")
+    assert not [name for name in names if "*" in name]
+    assert listed["local/*"]["down"]["state"] == "unhealthy"
+    assert "127.0.0.1:9" in listed["local/*"]["down"]["why"]
+    assert "A_KEY_THAT_NOBODY_SET" in listed["openai/*"]["keyless"]["why"]
+    assert re.search(r"local/\* +down +unhealthy", shown)
+    assert re.search(r"openai/\* +keyless +unhealthy", shown)
+    assert "*" not in shown[shown.index("also as") :]
+
+
 # --- pull -------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,15 @@ def test_whoever_has_calls_in_flight_is_waited_for() -> None:
     assert loading({"a": told["a"]}, task="chat", model=None) == ""
 
 
+def test_behind_any_name_it_is_the_one_that_was_asked_for() -> None:
+    told = {"a": provider("loading", "local/*", tasks=(), in_flight=1)}
+    assert loading(told, task="chat", model="local/org/m") == "org/m"
+    assert loading(told, task="chat", model="an-alias") == "a model"
+    uncounted = {"a": provider("loading", "local/*", tasks=())}
+    assert loading(uncounted, task="chat", model="local/m") == "m"
+    assert loading(uncounted, task="chat", model="other/m") == ""
+
+
 def test_of_a_pool_that_does_not_count_those_who_could_be_asked_are_taken() -> None:
     told = {
         "a": provider("loading", "ollama/a", tasks=("judge",)),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
 from llm_pool.config.catalog import Catalog
+from llm_pool.config.load import ConfigError, load
 from llm_pool.config.settings import Settings
 from llm_pool.config.tables import ProviderTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def settings(aliases: dict[str, str], **table: Any) -> Settings:
@@ -29,6 +33,9 @@ def test_an_alias_is_listed_beside_the_models() -> None:
         ("gpt-4o", "simm/m", 'did you mean "sim/..."?'),
         ("gpt-4o", "m", "is no model id"),
         ("gpt-4o", "sim/", "is no model id"),
+        ("gpt-4o", "sim/mm", 'there is no model "sim/mm"; did you mean "sim/m"?'),
+        ("gpt-4o", "pool/zzz", 'there is no model "pool/zzz"'),
+        ("gpt-4o", "pool/fastst", 'did you mean "pool/fastest"?'),
         ("sim/m", "sim/n", "is itself a model id"),
         ("pool/fastest", "sim/m", "is itself a model id"),
         ("two words", "sim/m", "pattern"),
@@ -37,6 +44,33 @@ def test_an_alias_is_listed_beside_the_models() -> None:
 def test_an_alias_that_could_never_answer_is_refused(alias: str, model: str, told: str) -> None:
     with pytest.raises(ValidationError, match=told.replace("?", r"\?").replace(".", r"\.")):
         settings({alias: model})
+
+
+@pytest.mark.parametrize("model", ["sim/m", "any/x", "any/org/x", "pool/Voting", "task/judge", "openai/gpt-4o"])
+def test_an_alias_may_name_what_somebody_could_answer(model: str) -> None:
+    wildcard = {"name": "b", "driver": "ollama", "provider": "any", "models": ["*"]}
+    known = Settings.model_validate({
+        "providers": [{"name": "a", "driver": "sim", "model": "m"}, wildcard],
+        "models": {"aliases": {"mine": model}},
+    })
+    assert known.models.aliases["mine"] == model
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("sim/mm", 'there is no model "sim/mm"; did you mean "sim/m"?'),
+        ("task/juge", 'unknown task "juge"; did you mean "judge"?'),
+        ("task/mine", 'unknown task "mine"'),
+    ],
+)
+def test_a_wrong_alias_is_told_with_its_line(model: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "llm-pool.toml"
+    provider = '[[providers]]\nname = "a"\ndriver = "sim"\nmodel = "m"\n'
+    path.write_text(f'[models.aliases]\nfine = "task/judge"\n"gpt-4o" = "{model}"\n{provider}')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert caught.value.problems == (f"llm-pool.toml:3: models.aliases: {told}",)
 
 
 def table(driver: str, **keys: Any) -> ProviderTable:

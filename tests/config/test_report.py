@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_default_file_is_reported_with_origins_and_fits_a_terminal() -> None:
-    text = report(load(REPOSITORY / "llm-pool.toml", {"LLM_POOL_PORT": "tcp://10.0.0.1:1", "MAX_RETRIES": "4"}))
+    text = report(load(REPOSITORY / "llm-pool.toml", {"LLM_POOL_PORT": "tcp://10.0.0.1:1", "MAX_RETRIES": "4"}), {})
     assert 'http_addr       = "127.0.0.1:7071"  # llm-pool.toml:' in text
     assert "enable_http     = true              # default" in text
     assert re.search(r'base_url += "http://127.0.0.1:11434" +# default', text)
@@ -28,7 +28,7 @@ def test_the_default_file_is_reported_with_origins_and_fits_a_terminal() -> None
 def test_an_empty_task_table_is_reported_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "llm-pool.toml"
     path.write_text('[tasks.mine]\n[[providers]]\nname = "a"\ndriver = "sim"\nmodel = "m"\n')
-    text = report(load(path, {}))
+    text = report(load(path, {}), {})
     assert "[tasks.mine]\n" in text
     assert "  mine               fastest of a  # no prompt\n" in text
 
@@ -45,7 +45,7 @@ def test_keys_are_references_and_headers_are_masked(tmp_path: Path) -> None:
     )
     it = load(path, {"KEY": "canary"})
     assert it.pending == ()
-    text = report(it)
+    text = report(it, {})
     assert '"env:KEY"' in text
     assert 'extra_headers.X-Team      = "***"' in text
     assert 'sim.json_schema           = {"type": "object"}' in text

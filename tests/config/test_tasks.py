@@ -194,7 +194,7 @@ def test_every_key_has_its_origin_and_the_report_shows_what_is_set(tmp_path: Pat
     assert it.origins["tasks.mine.schema"] == "llm-pool.toml:9"
     assert it.origins["tasks.mine.temperature"] == "default"
     assert it.pending == (("tasks.mine.strategy", "llm-pool.toml:8"),)
-    shown = report(it)
+    shown = report(it, {})
     assert '[tasks.mine]\nschema     = {"type": "object"}' in shown
     assert 'strategy   = "judge"             # llm-pool.toml:8\n' in shown
     assert "max_tokens = 7                   # llm-pool.toml:6\n" in shown

@@ -116,3 +116,9 @@ def test_a_limit_may_be_given() -> None:
 def test_what_is_shown_is_printable_and_no_longer_than_its_limit(text: str, limit: int) -> None:
     assert shown(text, limit).isprintable()
     assert len(shown(text, limit)) == min(len(text), limit)
+
+
+def test_a_bare_name_is_near_the_id_that_ends_with_it() -> None:
+    assert nearest("o3", ["openai/o3", "ollama/phi3"]) == "openai/o3"
+    assert nearest("Phi3", ["openai/o3", "ollama/phi3"]) == "ollama/phi3"
+    assert nearest("SIM/small", ["any/SIM/small", "sim/small"]) == "sim/small"

@@ -43,7 +43,7 @@ def model(pool: Pool) -> Handler:
         ids = catalog.model_ids
         prefix, _, rest = name.partition("/")
         if name not in ids and not (rest and prefix in catalog.wildcards):
-            raise UnknownModel("model", name, ids)
+            raise UnknownModel("model", name, catalog.alike(name))
         if ANTHROPIC in http.headers:
             return json(_anthropic_model(name, created))
         return json(_model(name, catalog, created))
@@ -58,4 +58,4 @@ def _model(name: str, catalog: Catalog, created: int) -> dict[str, Any]:
 
 def _anthropic_model(name: str, created: int) -> dict[str, Any]:
     at = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": "model", "id": name, "display_name": name, "created_at": at}
+    return {"type": "model", "id": name, "display_name": name, "created_at": at, "lifecycle": "active"}

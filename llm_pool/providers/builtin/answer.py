@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llm_pool.core.errors import ProviderRefused, shown
+from llm_pool.core.errors import Unsupported, shown
 from llm_pool.providers.builtin.chatting import chat
 from llm_pool.providers.builtin.expansion import expand_queries
 from llm_pool.providers.builtin.inputs import last_message, said
 from llm_pool.providers.builtin.judging import judge
+from llm_pool.providers.builtin.lacking import WHO
 from llm_pool.providers.builtin.metadata import enrich_metadata
 from llm_pool.providers.builtin.ranking import rerank
 from llm_pool.providers.builtin.recovery import recovery_plan
@@ -50,14 +51,17 @@ class Reply:
 
 
 def reply(request: Request) -> Reply:
-    """Raises `ProviderRefused` for a task with an answer schema that is none of `TASKS`."""
+    """Raises `Unsupported` for a schema that is not that of one of `TASKS`: each is answered in a form of its own."""
     asked = last_message(request)
     read = len(asked[:MOST].split())
     if (task := TASKS.get(request.task)) is not None:
-        text = orjson.dumps(task(asked)).decode()
+        answer = task(asked)
+        if request.spec is not None and request.spec.problem(answer):
+            raise Unsupported(f"{WHO} answers {request.task} in its own form only, which does not fit the schema")
+        text = orjson.dumps(answer).decode()
         return Reply((text,), "stop", read, len(text.split()))
     if request.spec is not None:
-        raise ProviderRefused(f"builtin/extractive cannot answer task {shown(request.task)}")
+        raise Unsupported(f"{WHO} cannot answer {shown(request.task)} in the form of a JSON schema")
     texts = [said(message) for message in request.messages if message.role in {"user", "assistant"}]
     return _limited(chat(texts), request.sampling.max_tokens, read)
 

@@ -10,12 +10,13 @@ from llm_pool.core.errors import ProviderMisconfigured, shown
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.streams import Events
 from llm_pool.core.types import Finished, Started, TextDelta, Usage
+from llm_pool.providers.builtin.lacking import lacking
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_pool.core.streams import Answering
-    from llm_pool.core.types import Request
+    from llm_pool.core.types import Request, Warning
     from llm_pool.providers.builtin.answer import Reply
 
 MODEL = "extractive"
@@ -41,7 +42,9 @@ class Builtin:
         return Health("healthy")
 
     def chat(self, request: Request) -> Answering:
-        """Answer in a thread. Raises `ProviderMisconfigured` for another model, `ProviderRefused` for other schemas."""
+        """Answer in a thread. Raises `ProviderMisconfigured` for another model; `Unsupported` for images, for a call
+        of a tool that must be, and for a schema that its answer does not fit.
+        """
         return _Answering(request)
 
 
@@ -54,7 +57,7 @@ class _Answering(AbstractAsyncContextManager[Events]):
     async def __aenter__(self) -> Events:
         if self._request.model != MODEL:
             raise ProviderMisconfigured(f'the builtin provider has no model "{shown(str(self._request.model))}"')
-        self._events = self._answer()
+        self._events = self._answer(lacking(self._request))
         return self._events
 
     async def __aexit__(
@@ -62,10 +65,12 @@ class _Answering(AbstractAsyncContextManager[Events]):
     ) -> None:
         await self._events.aclose()
 
-    async def _answer(self) -> Events:
+    async def _answer(self, warnings: tuple[Warning, ...]) -> Events:
         # Whoever is cancelled here leaves at once; the thread ends its work by itself, which is bounded (text.MOST).
         answer = await asyncio.to_thread(_reply, self._request)
         yield Started(model=MODEL, provider="builtin")
+        for warning in warnings:
+            yield warning
         for piece in answer.pieces:
             yield TextDelta(piece)
         yield Finished(answer.reason, Usage(input=answer.read, output=answer.written))
