@@ -127,6 +127,40 @@ async def test_a_schema_reaches_the_provider_and_the_answer_is_parsed() -> None:
         assert request.spec.schema["required"] == ["name", "country"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_was_cut_short_is_told_so_instead_of_parsed(stream: bool) -> None:
+    async with scripted(*steps(TextDelta('{"name":"Lis'), reason="length")) as (up, provider), client_of(up) as client:
+        with pytest.raises(openai.LengthFinishReasonError) as raised:
+            if stream:
+                async with client.chat.completions.stream(model=MODEL, messages=HI, response_format=City) as events:
+                    await events.until_done()
+            else:
+                await client.chat.completions.parse(model=MODEL, messages=HI, response_format=City)
+    assert raised.value.completion.choices[0].message.content == '{"name":"Lis'
+    assert provider.opened == 1
+
+
+async def test_arguments_that_are_no_json_are_told_as_the_model_wrote_them() -> None:
+    said = steps(ToolCallDelta(0, "call_1", "weather", '{"city": Lisbon'), reason="tool_calls")
+    async with scripted(*said) as (up, _), client_of(up) as client:
+        whole = await client.chat.completions.create(model=MODEL, messages=HI, tools=[WEATHER])
+        chunks = await client.chat.completions.create(model=MODEL, messages=HI, tools=[WEATHER], stream=True)
+        pieces = [call async for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    calls = whole.choices[0].message.tool_calls
+    assert calls
+    (call,) = calls
+    assert call.type == "function"
+    assert call.function.arguments == '{"city": Lisbon'
+    assert [piece.function and piece.function.arguments for piece in pieces] == ['{"city": Lisbon']
+
+
+async def test_what_a_provider_withholds_is_text_that_ends_as_withheld() -> None:
+    async with scripted(*steps(TextDelta("I will not."), reason="content_filter")) as (up, _), client_of(up) as client:
+        (choice,) = (await client.chat.completions.create(model=MODEL, messages=HI)).choices
+    told = (choice.message.content, choice.message.refusal, choice.finish_reason)
+    assert told == ("I will not.", None, "content_filter")
+
+
 async def test_json_mode_is_any_object() -> None:
     async with scripted(*steps(TextDelta('Sure: ```json\n{"a": 1}\n```'))) as (up, _), client_of(up) as client:
         answer = await client.chat.completions.create(model=MODEL, messages=HI, response_format={"type": "json_object"})

@@ -98,6 +98,12 @@ def test_thoughts_stand_before_what_was_said() -> None:
     )
 
 
+def test_a_thought_that_is_told_shortened_is_a_thought_without_a_signature() -> None:
+    detail = {"type": "reasoning.summary", "summary": "Hm", "format": "openai-responses-v1", "index": 0}
+    told = message(role="assistant", content="Hi", reasoning_details=[detail])
+    assert told.parts == (Reasoning("Hm", provider="openai-responses-v1"), Text("Hi"))
+
+
 def test_thoughts_as_text_alone_are_nobody_s() -> None:
     assert message(role="assistant", content="Hi", reasoning_content="Hm").parts == (Reasoning("Hm"), Text("Hi"))
 
@@ -277,6 +283,16 @@ def test_a_name_is_warned_of_once() -> None:
     assert [warning.message for warning in chat.warnings] == ["messages.name has no effect here"]
 
 
+def test_an_end_user_may_go_by_either_name_and_the_older_one_wins() -> None:
+    """As on the other door."""
+    both = asked(user="ann", safety_identifier="bob")
+    assert (both.user, both.warnings) == ("ann", ())
+    alone = asked(safety_identifier="bob")
+    assert (alone.user, alone.warnings) == ("bob", ())
+    with pytest.raises(InvalidRequest, match="safety_identifier"):
+        asked(safety_identifier="x" * 513)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_change_the_answer_is_refused_by_name(name: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
@@ -296,7 +312,7 @@ def test_what_would_change_the_answer_is_refused_by_name(name: str) -> None:
         ({"response_format": {"type": "xml"}}, "response_format.type: must be one of 'text', 'json_object', 'json_s"),
         ({"stream_options": {"include_usage": True}}, "stream_options: is only for a stream"),
         ({"temperature": 5, "top_p": 2}, "temperature: input should be less than or equal to 2; top_p: input should"),
-        ({"a": 1, "secret": "sk-1"}, "a: unknown field; secret: unknown field"),
+        ({"user": ["sk-1"]}, "user: input should be a valid string"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from llm_pool.core.errors import ContextTooLong, StreamBroken
 from llm_pool.core.types import Started, TextDelta
-from tests.edges.openai.asking import ANSWERS, HI, MODEL, client_of, in_thread, scripted
+from tests.edges.openai.asking import ANSWERS, HI, LIKELY, MODEL, client_of, in_thread, scripted, steps
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -63,6 +63,15 @@ async def test_usage_is_one_more_chunk_where_it_is_asked_for_and_null_before() -
     assert orjson.loads(last)["choices"] == []
     assert orjson.loads(last)["usage"]["total_tokens"] == 21
     assert not any("usage" in frame for frame in unasked)
+
+
+async def test_what_was_likely_is_told_of_a_token_without_text_too() -> None:
+    """It may be half of a character. Such a chunk has no text, for there may be only calls."""
+    async with scripted(*steps(TextDelta("", (LIKELY,)))) as (up, _):
+        told = [orjson.loads(frame)["choices"][0] for frame in (await frames(up, logprobs=True))[1:-2]]
+        unasked = await frames(up)
+    assert [(choice["delta"], choice["logprobs"]["content"][0]["token"]) for choice in told] == [({}, "Hi")]
+    assert len(unasked) == 3  # the role, the end, and [DONE]
 
 
 async def test_a_call_has_its_id_and_name_once() -> None:

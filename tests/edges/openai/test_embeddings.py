@@ -11,9 +11,11 @@ import orjson
 import pytest
 
 from llm_pool.core.errors import InvalidRequest
+from llm_pool.core.types import Finished, Started, Usage
 from llm_pool.edges.http.openai.embeddings import MOST_INPUTS, EmbeddingsDoor
-from tests.edges.openai.asking import client_of, in_thread
+from tests.edges.openai.asking import client_of, in_thread, scripted
 from tests.running import SIM, running_pool
+from tests.scripted import Scripted
 
 pytestmark = pytest.mark.real_time
 
@@ -42,6 +44,32 @@ async def test_packed_vectors_are_the_same_but_for_their_precision() -> None:
     told = exact.data[0].embedding
     assert packed.data[0].embedding == sync.data[0].embedding == pytest.approx(told, abs=1e-6)
     assert list(struct.unpack(f"<{len(told)}f", base64.b64decode(raw))) == pytest.approx(told, abs=1e-6)
+
+
+class Long(Scripted):
+    """Whose vectors have this number in them."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(Started(MODEL, "one"), Finished("stop", Usage(), vectors=((1.0, number),)))
+
+    embed = Scripted.chat
+
+
+@pytest.mark.parametrize("number", [1e300, -1e39, 3.5e38])
+async def test_a_number_that_cannot_be_packed_is_no_infinity(number: float) -> None:
+    async with scripted(provider=Long(number)) as (up, _), client_of(up) as client:
+        with pytest.raises(openai.InternalServerError, match="one sent a number that does not fit") as raised:
+            await client.embeddings.create(model=MODEL, input="a cat")
+        exact = await client.embeddings.create(model=MODEL, input="a cat", encoding_format="float")
+    assert (raised.value.status_code, raised.value.code) == (502, "provider_garbled")
+    assert exact.data[0].embedding == [1.0, number]
+
+
+async def test_the_largest_numbers_that_can_be_packed_are() -> None:
+    most = float.fromhex("0x1.fffffep+127")
+    async with scripted(provider=Long(most)) as (up, _), client_of(up) as client:
+        answer = await client.embeddings.create(model=MODEL, input=["a cat"])
+    assert answer.data[0].embedding == [1.0, most]
 
 
 async def test_dimensions_reach_the_provider() -> None:

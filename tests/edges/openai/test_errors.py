@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real_time
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "an unknown field": ({"extra_body": {"repetition_penalty": 1.1}}, "repetition_penalty"),
-    "a field of a message": (
-        {"messages": [*HI, {"role": "user", "content": "x", "extra": 1}]},
-        "messages.1.extra",
+    "an answer that was heard": (
+        {"messages": [*HI, {"role": "assistant", "content": "x", "audio": {"id": "a"}}]},
+        "messages.1.audio",
     ),
+    "sound": ({"audio": {"voice": "x", "format": "wav"}, "modalities": ["audio"]}, "audio"),
+    "prediction": ({"prediction": {"type": "content", "content": "x"}}, "prediction"),
     "no messages": ({"messages": []}, "messages"),
     "a role": ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
     "a function's message": ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages.0.role"),

@@ -80,5 +80,7 @@ async def test_who_speaks_as_anthropic_s_clients_reads_their_list() -> None:
     assert [each.id for each in told] == [each["id"] for each in page["data"]]
     assert (page["first_id"], page["last_id"], page["has_more"]) == (told[0].id, told[-1].id, False)
     assert (one.id, one.type, one.display_name) == ("sim/meta/llama", "model", "sim/meta/llama")
+    for each in (*page["data"], one.to_dict(mode="python")):  # the client itself takes whatever comes
+        assert anthropic.types.ModelInfo.model_validate(each).lifecycle == "active"
     assert one.created_at.tzinfo is not None
     assert raised.value.type == "not_found_error"

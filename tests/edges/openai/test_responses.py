@@ -225,6 +225,19 @@ async def test_an_answer_that_does_not_fit_its_schema_is_none() -> None:
     assert (raised.value.status_code, raised.value.code) == (502, "invalid_output")
 
 
+async def test_an_answer_that_was_cut_before_it_could_fit_its_schema_is_incomplete() -> None:
+    async with asking(STARTED, TextDelta('{"place": "Fa'), Finished("length", Usage())) as asked:
+        form: Any = {"format": {"type": "json_schema", "name": "w", "schema": Weather.model_json_schema()}}
+        response = await asked.client.responses.create(**HI, text=form)
+        *_, last = await asked.events(text=form)
+        assert asked.provider.opened == 2
+    assert (response.status, response.output_text) == ("incomplete", '{"place": "Fa')
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+    assert last["type"] == "response.incomplete"
+    assert lasting(last["response"]) == lasting(response)
+
+
 async def test_a_json_object_is_what_is_asked_for() -> None:
     async with asking(STARTED, TextDelta('```json\n{"a": 1}\n```'), Finished("stop", Usage())) as asked:
         response = await asked.client.responses.create(**HI, text={"format": {"type": "json_object"}})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from llm_pool.core.types import Event
 
-BODY = ResponsesDoor().parsed(b'{"model":"pool/fastest","input":"hi"}')
+BODY, _ = ResponsesDoor().parsed(b'{"model":"pool/fastest","input":"hi"}')
 
 
 def words() -> Words:

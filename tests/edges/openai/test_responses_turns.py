@@ -163,7 +163,7 @@ async def test_what_fails_before_the_first_word_raises_what_it_should(
         ({"model": "sim/mm"}, openai.NotFoundError, "model"),
         ({"tools": [{"type": "web_search"}]}, openai.BadRequestError, "tools.0"),
         ({"previous_response_id": "resp_1"}, openai.BadRequestError, "previous_response_id"),
-        ({"extra_body": {"sed": 1}}, openai.BadRequestError, "sed"),
+        ({"temperature": 3}, openai.BadRequestError, "temperature"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, openai.BadRequestError, "input.0"),
     ],
 )

@@ -89,8 +89,9 @@ class ChatToolCall(Strict):
 class ChatThought(Strict):
     """One block of what the model thought, to go back as it came."""
 
-    type: Literal["reasoning.text", "reasoning.encrypted"]
+    type: Literal["reasoning.text", "reasoning.summary", "reasoning.encrypted"]
     text: str | None = None
+    summary: str | None = None
     signature: str | None = None
     data: str | None = None
     format: str | None = None
@@ -183,7 +184,7 @@ class ChatStreamOptions(Strict):
 
 
 class ChatBody(Strict):
-    """A question in OpenAI's words. An unknown field is refused; what is ignored is taken with a warning."""
+    """A question in OpenAI's words. What is ignored, or unknown, is taken with a warning."""
 
     model: _Name = Field(description="`provider/model`, an alias, `pool/<strategy>` or `task/<task>`")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -213,12 +214,12 @@ class ChatBody(Strict):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     reasoning_effort: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     user: Annotated[str, Field(max_length=512)] | None = Field(None, description="an end user below you")
+    safety_identifier: Annotated[str, Field(max_length=512)] | None = Field(None, description="`user`, by another name")
 
     metadata: Any = Field(None, description="ignored")
     prompt_cache_key: Any = Field(None, description="ignored")
     prompt_cache_options: Any = Field(None, description="ignored")
     prompt_cache_retention: Any = Field(None, description="ignored")
-    safety_identifier: Any = Field(None, description="ignored")
     service_tier: Any = Field(None, description="ignored")
     store: Any = Field(None, description="ignored")
     verbosity: Any = Field(None, description="ignored")

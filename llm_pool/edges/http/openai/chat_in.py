@@ -52,7 +52,6 @@ IGNORED: dict[str, tuple[object, ...]] = {
     "prompt_cache_key": (),
     "prompt_cache_options": ({"mode": "implicit"},),
     "prompt_cache_retention": ("in_memory",),
-    "safety_identifier": (),
     "service_tier": ("auto", "default"),
     "store": (),
     "verbosity": ("medium",),
@@ -89,8 +88,9 @@ class Chat:
 
 def read(raw: bytes) -> Chat:
     """Raises InvalidRequest naming the field."""
-    body = checked(ChatBody, raw)
-    warnings: list[Warning] = [] if UNUSUAL.isdisjoint(body.model_fields_set) else _unusual(body)
+    body, warnings = checked(ChatBody, raw)
+    if not UNUSUAL.isdisjoint(body.model_fields_set):
+        warnings += _unusual(body)
     for message in body.messages:
         if message.name is not None and not isinstance(message, ChatToolResult):
             warnings.append(not_done("messages.name"))
@@ -108,7 +108,7 @@ def read(raw: bytes) -> Chat:
             "spec": wanted,
             "whole": not body.stream or wanted is not None or choices > 1,
         },
-        user=body.user,
+        user=body.user or body.safety_identifier,
         stream=bool(body.stream),
         usage=body.stream_options is not None and bool(body.stream_options.include_usage),
         choices=choices,
@@ -195,7 +195,9 @@ def _thoughts(message: ChatAssistant) -> Iterator[Reasoning]:
 def _thought(each: ChatThought) -> Reasoning:
     redacted = each.type == "reasoning.encrypted"
     opaque = each.data if redacted else each.signature
-    return Reasoning(each.text or "", opaque=opaque or "", redacted=redacted, provider=each.format or "")
+    return Reasoning(
+        each.text or each.summary or "", opaque=opaque or "", redacted=redacted, provider=each.format or ""
+    )
 
 
 def _marked(parts: tuple[Part, ...], mark: CacheControl | None) -> tuple[Part, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 DONE = b"data: [DONE]\n\n"
 _REST = b',"logprobs":null,"finish_reason":null}]}\n\n'  # of a chunk, after its delta
 _REST_OF_TEXT = b"}" + _REST
+# In JSON: what an object can begin or end with, or a text; and all of a text but its end.
+_MARK = re.compile('["{}]')
+_REST_OF_QUOTE = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
 def completion(request: Request, answers: Sequence[Answer]) -> dict[str, Any]:
@@ -62,6 +66,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
 
 def _choice(index: int, answer: Answer, *, logprobs: bool) -> dict[str, Any]:
     said, calls = answer.content, answer.tool_calls
+    # A refusal comes as text and `content_filter`: the core has no other word for it, so `refusal` is never said here.
     message: dict[str, Any] = {"role": "assistant", "content": said if said or not calls else None, "refusal": None}
     if calls:
         message["tool_calls"] = [_called(call.id, call.name, call.arguments) for call in calls]
@@ -99,6 +104,11 @@ def _logprobs(tokens: Sequence[Logprob]) -> dict[str, Any]:
 
 def _logprob(each: Logprob) -> dict[str, Any]:
     return {"token": each.token, "logprob": each.logprob, "bytes": None if each.bytes is None else list(each.bytes)}
+
+
+def _likely(tokens: Sequence[Logprob]) -> bytes:
+    """The rest of a chunk whose words have these."""
+    return b',"logprobs":' + dumps(_logprobs(tokens)) + b',"finish_reason":null}]}\n\n'
 
 
 class ChatTelling:
@@ -158,24 +168,20 @@ class ChatTelling:
         self._thinking = False  # whether the next piece of a thought belongs to it
         self._called: set[int] = set()
         self._open: int | None = None  # the call whose pieces go out
-        self._arguments: list[str] = []  # of it, so far
+        self._arguments = _Arguments()  # of it
         self._waiting: dict[int, list[ToolCallDelta]] = {}  # pieces of others, in the order in which those began
         self._said = False
         # Null, for nobody knows yet whether there will be any text: clients add what follows to it.
         return self._delta + b'{"role":"assistant","content":null,"refusal":null}' + _REST
 
     def _say(self, event: TextDelta) -> bytes:
+        likely = self._tells_logprobs and event.logprobs
         if not event.text:  # it says nothing, and so ends no thought
-            return b""
+            return self._delta + b"{}" + _likely(event.logprobs) if likely else b""
         self._thinking = False
         self._said = True
-        if self._tells_logprobs and event.logprobs:
-            return self._say_likely(event)
-        return self._text + dumps(event.text) + _REST_OF_TEXT
-
-    def _say_likely(self, event: TextDelta) -> bytes:
-        likely = b',"logprobs":' + dumps(_logprobs(event.logprobs)) + b',"finish_reason":null}]}\n\n'
-        return self._text + dumps(event.text) + b"}" + likely
+        told = self._text + dumps(event.text)
+        return told + b"}" + _likely(event.logprobs) if likely else told + _REST_OF_TEXT
 
     def _think(self, event: ReasoningDelta) -> bytes:
         """The first piece of a block says whose it is: clients put the pieces of one `index` together, text by text."""
@@ -204,14 +210,14 @@ class ChatTelling:
     def _next_calls(self, *, ended: bool = False) -> bytes:
         """Whatever of the calls that wait has its turn by now."""
         told: list[bytes] = []
-        while self._waiting and (ended or _is_object(self._arguments)):
+        while self._waiting and (ended or self._arguments.are_object()):
             self._open = next(iter(self._waiting))
-            self._arguments = []
+            self._arguments = _Arguments()
             told += [self._piece(event) for event in self._waiting.pop(self._open)]
         return b"".join(told)
 
     def _piece(self, event: ToolCallDelta) -> bytes:
-        self._arguments.append(event.arguments)
+        self._arguments.add(event.arguments)
         if event.index in self._called:
             if not event.arguments:
                 return b""
@@ -231,12 +237,55 @@ class ChatTelling:
         return rest_of_calls + last
 
 
-def _is_object(pieces: Sequence[str]) -> bool:
-    """Whether all of the arguments of a call have come. What they end with is looked at first, which is quick."""
-    last = next((piece for piece in reversed(pieces) if piece.strip()), "")
-    if not last.rstrip().endswith("}"):
+class _Arguments:
+    """What has come of the arguments of one call: whether they are a JSON object by now.
+
+    Each piece is looked at once, and only when somebody asks; all are parsed once, when the last brace is closed.
+    """
+
+    __slots__ = ("_cut", "_depth", "_is_object", "_pieces", "_quoted", "_read")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._read = 0  # pieces that were looked at
+        self._depth = 0  # of braces
+        self._quoted = False  # whether the next piece goes on with a text
+        self._cut = False  # whether it begins with what a backslash stands before
+        self._is_object: bool | None = None  # None: not known yet
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+
+    def are_object(self) -> bool:
+        while self._is_object is None and self._read < len(self._pieces):
+            if self._closes(self._pieces[self._read]):
+                self._is_object = _is_object("".join(self._pieces))
+            self._read += 1
+        return self._is_object is True
+
+    def _closes(self, piece: str) -> bool:
+        """Whether the outermost brace is closed in it: what comes after that makes no object of what is none."""
+        at, end = int(self._cut and piece != ""), len(piece)
+        self._cut = self._cut and not piece
+        while at < end:
+            if self._quoted:
+                at = _REST_OF_QUOTE.match(piece, at).end()  # type: ignore[union-attr]  # if only by nothing at all
+                self._quoted = at == end or piece[at] != '"'
+                self._cut = self._quoted and at < end
+                at += 1
+            elif mark := _MARK.search(piece, at):
+                at = mark.end()
+                self._quoted = mark[0] == '"'
+                self._depth += (mark[0] == "{") - (mark[0] == "}")
+                if mark[0] == "}" and self._depth <= 0:
+                    return True
+            else:
+                break
         return False
+
+
+def _is_object(text: str) -> bool:
     try:
-        return isinstance(loads("".join(pieces)), dict)
+        return isinstance(loads(text), dict)
     except JSONDecodeError:
         return False

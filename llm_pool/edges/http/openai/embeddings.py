@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from base64 import b64encode
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from llm_pool.core.errors import InvalidRequest
+from llm_pool.core.errors import InvalidRequest, ProviderGarbled
 from llm_pool.edges.asking import verbatim
 from llm_pool.edges.http.door import Question
 from llm_pool.edges.http.openai.parts import Strict, checked, warnings_json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_pool.core.streams import Answer
-    from llm_pool.core.types import Request
+    from llm_pool.core.types import Request, Warning
     from llm_pool.edges.http.door import Call
 
 MOST_INPUTS = 2048
@@ -53,17 +54,19 @@ class Embeddings:
     packed: bool = False
     dimensions: int | None = None
     user: str | None = None
+    warnings: tuple[Warning, ...] = ()
 
 
 class EmbeddingsDoor:
     def parsed(self, raw: bytes) -> Embeddings:
-        body = checked(EmbeddingsBody, raw)
+        body, warnings = checked(EmbeddingsBody, raw)
         return Embeddings(
             model=body.model,
             inputs=_inputs(body.input),
             packed=body.encoding_format == "base64",
             dimensions=body.dimensions,
             user=body.user,
+            warnings=tuple(warnings),
         )
 
     def question(self, body: Embeddings, call: Call) -> Question:
@@ -78,6 +81,7 @@ class EmbeddingsDoor:
             inputs=body.inputs,
             dimensions=body.dimensions,
         )
+        request.trace.warnings.extend(body.warnings)
         return Question(request, answered=lambda answers: _told(request, answers[0], packed=body.packed), telling=None)
 
 
@@ -98,7 +102,7 @@ def _told(request: Request, answer: Answer, *, packed: bool) -> dict[str, Any]:
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _packed(vector) if packed else vector}
+            {"object": "embedding", "index": index, "embedding": _packed(vector, answer.provider) if packed else vector}
             for index, vector in enumerate(answer.vectors)
         ],
         "model": answer.model,
@@ -107,8 +111,11 @@ def _told(request: Request, answer: Answer, *, packed: bool) -> dict[str, Any]:
     }
 
 
-def _packed(vector: Sequence[float]) -> str:
+def _packed(vector: Sequence[float], who: str) -> str:
+    """Raises ProviderGarbled."""
     numbers = array("f", vector)
+    if not math.isfinite(sum(numbers)):  # it adds up in 64 bits, in which finite ones of 32 stay finite
+        raise ProviderGarbled(f"{who} sent a number that does not fit into 32 bits")
     if sys.byteorder == "big":
         numbers.byteswap()
     return b64encode(numbers.tobytes()).decode("ascii")

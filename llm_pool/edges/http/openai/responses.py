@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from llm_pool.edges.asking import verbatim
 from llm_pool.edges.http.door import Question
@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_pool.core.streams import Answer
+    from llm_pool.core.types import Warning
     from llm_pool.edges.http.door import Call
+
+    # A body, and what is to be warned of because nobody knows it.
+    Asking: TypeAlias = tuple[ResponsesBody, list[Warning]]
 
 
 class ResponsesDoor:
-    def parsed(self, raw: bytes) -> ResponsesBody:
+    def parsed(self, raw: bytes) -> Asking:
         return parts.checked(ResponsesBody, raw)
 
-    def question(self, body: ResponsesBody, call: Call) -> Question:
-        warnings = read.warnings(body)
+    def question(self, asking: Asking, call: Call) -> Question:
+        body, unknown = asking
+        warnings = [*unknown, *read.warnings(body)]
         tools, tool_choice = read.tools(body)
         request = verbatim(
             call.pool,

@@ -1,4 +1,4 @@
-"""What `POST /v1/responses` takes, field by field. Whatever is not named here is refused by its name.
+"""What `POST /v1/responses` takes, field by field. Whatever is not named here has no effect, and is warned of.
 
 Items, parts and tools are told apart by hand instead of as unions: a mistake is then reported where it is
 (`input.2.content.0.text`), once, and a kind that the pool does not serve is refused by its own name.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from llm_pool.edges.bodies import word
@@ -44,17 +44,17 @@ _False = Annotated[Literal[False], BeforeValidator(_false)]
 
 def _one_of(
     what: str, kinds: Mapping[str, type[BaseModel]], usual: Callable[[_Object], str] = lambda _: ""
-) -> Callable[[Any], BaseModel]:
+) -> Callable[[Any, ValidationInfo], BaseModel]:
     """Checks an object as the model that its `type` names; `usual` says which where it names none."""
 
-    def checked(value: Any) -> BaseModel:
+    def checked(value: Any, info: ValidationInfo) -> BaseModel:
         if not isinstance(value, dict):
             raise PydanticCustomError("object", "must be an object")
         kind = value.get("type") or usual(value)
         model = kinds.get(kind) if isinstance(kind, str) else None
         if model is None:
             raise PydanticCustomError("kind", "{told}", {"told": _not_served(what, kind, kinds)})
-        return model.model_validate(value)
+        return model.model_validate(value, context=info.context)
 
     return checked
 
@@ -65,13 +65,13 @@ def _not_served(what: str, kind: object, kinds: Mapping[str, object]) -> str:
     return f"this pool takes no {what} {told}{why}, only {', '.join(kinds)}"
 
 
-def _text_or(many: TypeAdapter[list[Any]]) -> Callable[[Any], str | list[Any]]:
-    def checked(value: Any) -> str | list[Any]:
+def _text_or(many: TypeAdapter[list[Any]]) -> Callable[[Any, ValidationInfo], str | list[Any]]:
+    def checked(value: Any, info: ValidationInfo) -> str | list[Any]:
         if isinstance(value, str):
             return value
         if not isinstance(value, list):
             raise PydanticCustomError("text_or_list", "must be a text or a list")
-        return many.validate_python(value)
+        return many.validate_python(value, context=info.context)
 
     return checked
 
@@ -257,9 +257,9 @@ _CHOICES: dict[str, type[BaseModel]] = {"function": ResponsesFunctionChoice, "al
 _chosen = _one_of("tool_choice", _CHOICES)
 
 
-def _choice(value: Any) -> Any:
+def _choice(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, str):
-        return _chosen(value)
+        return _chosen(value, info)
     if value not in {"auto", "none", "required"}:
         raise PydanticCustomError("choice", "must be auto, none, required or an object")
     return value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from pydantic import BaseModel
+
 from llm_pool.core.types import Reasoning, Text, ToolCall
 from llm_pool.edges.http.openai import parts
 from llm_pool.edges.http.openai.responses_thoughts import sealed
@@ -196,5 +198,10 @@ def _tool(tool: ResponsesFunctionTool) -> Object:
 
 
 def _plain(said: Any) -> Any:
-    """As it was said: there is no other model of it."""
-    return said if isinstance(said, str) else said.model_dump(by_alias=True, exclude_unset=True)
+    """As it was said, but for what nobody knows: a caller is not to think that it was taken."""
+    if isinstance(said, list):
+        return [_plain(each) for each in said]
+    if not isinstance(said, BaseModel):
+        return said
+    fields = type(said).model_fields.items()
+    return {field.alias or name: _plain(getattr(said, name)) for name, field in fields if name in said.model_fields_set}
