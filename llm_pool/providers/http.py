@@ -103,8 +103,8 @@ class Wire:
         finally:
             await self._fresh.close()
 
-    async def open(self, asked: Asked) -> aiohttp.ClientResponse:
-        """POST, up to a sound 200. Raises ProviderError."""
+    async def open(self, asked: Asked, failure: Failure | None = None) -> aiohttp.ClientResponse:
+        """POST, up to a sound 200. `failure`: where another status means something else here. Raises ProviderError."""
         try:
             data = orjson.dumps(asked.body)
         except orjson.JSONEncodeError:
@@ -113,7 +113,7 @@ class Wire:
             ) from None
         response = await self._send("POST", asked.path, data, asked.headers)
         try:
-            await self._check(response, asked.model)
+            await self._check(response, asked.model, failure or self._failure)
         except BaseException:  # whatever ends it: nobody else hangs up
             hang_up(response)
             raise
@@ -144,7 +144,7 @@ class Wire:
             raise self._unreachable(error) from error
         return b"".join(parts)
 
-    async def _check(self, response: aiohttp.ClientResponse, model: str) -> None:
+    async def _check(self, response: aiohttp.ClientResponse, model: str, failure: Failure) -> None:
         """Raises ProviderError unless it is a sound 200."""
         if response.status == OK:
             self._refuse_encoding(response)
@@ -155,7 +155,7 @@ class Wire:
                 while len(said) < ERROR_LIMIT and (data := await response.content.readany()):
                     said += data
         wait = wait_said(response.headers, now=time.time())
-        raise self._failure(response.status, said[:ERROR_LIMIT], who=self.who, model=model, wait=wait)
+        raise failure(response.status, said[:ERROR_LIMIT], who=self.who, model=model, wait=wait)
 
     async def _send(
         self, method: str, path: str, data: bytes | None, more: Mapping[str, str] | None = None
@@ -255,15 +255,18 @@ class Streamed(AbstractAsyncContextManager[Events]):
 class Once(AbstractAsyncContextManager[Events]):
     """An answer that comes in one piece. `decode` reads its body, and raises ProviderGarbled."""
 
-    __slots__ = ("_asked", "_decode", "_events", "_response", "_wire")
+    __slots__ = ("_asked", "_decode", "_events", "_failure", "_response", "_wire")
 
-    def __init__(self, wire: Wire, asked: Asked, decode: Callable[[bytes], Finished]) -> None:
+    def __init__(
+        self, wire: Wire, asked: Asked, decode: Callable[[bytes], Finished], failure: Failure | None = None
+    ) -> None:
         self._wire = wire
         self._asked = asked
         self._decode = decode
+        self._failure = failure
 
     async def __aenter__(self) -> Events:
-        self._response = await self._wire.open(self._asked)
+        self._response = await self._wire.open(self._asked, self._failure)
         self._events = self._read()
         return self._events
 

@@ -72,17 +72,11 @@ async def tokens_of(up: Pooled, thought: str) -> int:
     return await up.engine.counted(asked, thoughtful, rest) - await up.engine.counted(asked, said, rest)
 
 
-def goes_back(wire: Wire, added: int, tokens: int, answer: BaseModel) -> None:
-    """This engine signs no thought. Anthropic refuses one without a signature, so over that wire it is left out, and
-    the answer says so.
-    """
+def goes_back(added: int, tokens: int, answer: BaseModel) -> None:
+    """Over either wire, although this engine signs no thought."""
     assert tokens > len(THOUGHT.split())
     warnings = ((answer.model_extra or {}).get("llm_pool") or {}).get("warnings", [])
-    if wire == "openai":
-        assert (added, warnings) == (tokens, [])
-    else:
-        assert added == 0
-        assert [warning["code"] for warning in warnings] == ["reasoning_dropped"]
+    assert (added, warnings) == (tokens, [])
 
 
 async def test_a_thought_is_a_block_before_the_call(wire: Wire) -> None:
@@ -104,7 +98,7 @@ async def test_a_thought_goes_back_with_its_call(wire: Wire) -> None:
         tokens = await tokens_of(up, thought)
     for each in (answer, forgetful):
         assert [block.text for block in each.content if block.type == "text"] == [SUM]
-    goes_back(wire, read(answer) - read(forgetful), tokens, answer)
+    goes_back(read(answer) - read(forgetful), tokens, answer)
 
 
 async def test_chat_completions_carry_it_beside_the_words(wire: Wire) -> None:
@@ -117,7 +111,7 @@ async def test_chat_completions_carry_it_beside_the_words(wire: Wire) -> None:
         forgetful = await chat(up, {k: v for k, v in said.items() if not k.startswith("reasoning")}, result)
         tokens = await tokens_of(up, asked.reasoning_content)
     assert answer.choices[0].message.content == SUM
-    goes_back(wire, answer.usage.prompt_tokens - forgetful.usage.prompt_tokens, tokens, answer)
+    goes_back(answer.usage.prompt_tokens - forgetful.usage.prompt_tokens, tokens, answer)
 
 
 async def test_responses_carry_it_as_an_item(wire: Wire) -> None:
@@ -134,4 +128,4 @@ async def test_responses_carry_it_as_an_item(wire: Wire) -> None:
     assert answer.output_text == SUM
     assert answer.usage
     assert forgetful.usage
-    goes_back(wire, answer.usage.input_tokens - forgetful.usage.input_tokens, tokens, answer)
+    goes_back(answer.usage.input_tokens - forgetful.usage.input_tokens, tokens, answer)

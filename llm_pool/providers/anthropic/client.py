@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 from llm_pool.core.errors import ProviderError, ProviderUnreachable
 from llm_pool.core.ports.provider import Health
 from llm_pool.providers.anthropic.decoding import Decoder, counted
-from llm_pool.providers.anthropic.statuses import failure, state
-from llm_pool.providers.anthropic.translate import count_wire, to_wire
+from llm_pool.providers.anthropic.statuses import LACKING, count_failure, failure, state
+from llm_pool.providers.anthropic.translate import BETA, count_wire, to_wire
 from llm_pool.providers.http import OK, Once, Streamed, Wire, headers
 
 if TYPE_CHECKING:
@@ -25,14 +25,13 @@ ANY_MODEL = ("*",)
 HEALTH_TIMEOUT = 2.0  # seconds
 LISTING = "/v1/models?limit=1000"  # as many as it lists at a time
 REFUSES_KEY = (401, 403)
-LISTS_NOTHING = (404, 405, 501)
 
 
 class Anthropic:
     """One such server. `models` are its own names for what it serves; `("*",)` passes any name on.
 
     `api_key` goes out as `x-api-key`. `provider` is the first part of its models' ids here: whose reasoning it sends
-    back. `extra_headers` such as `anthropic-beta`.
+    back. `extra_headers` such as `anthropic-beta`, which what a call says joins.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class Anthropic:
     ) -> None:
         self._models = () if models == ANY_MODEL else models
         self._provider = provider
+        self._betas = tuple([said for name, said in (extra_headers or {}).items() if name.lower() == BETA])
         self._keyed = api_key is not None
         self._wire = Wire(
             base_url.rstrip("/").removesuffix("/v1"),
@@ -72,12 +72,14 @@ class Anthropic:
 
     def chat(self, request: Request) -> Answering:
         who = self._wire.who
-        asked = to_wire(request, who=who, provider=self._provider)
+        asked = to_wire(request, who=who, provider=self._provider, betas=self._betas)
         decoder = Decoder(who, provider=self._provider, model=asked.model, whole=request.whole)
         return Streamed(self._wire, asked, decoder)
 
     def count(self, request: Request) -> Answering:
-        return Once(self._wire, count_wire(request, who=self._wire.who, provider=self._provider), self._counted)
+        """It fails with Unsupported where the server has no such path."""
+        asked = count_wire(request, who=self._wire.who, provider=self._provider, betas=self._betas)
+        return Once(self._wire, asked, self._counted, count_failure)
 
     def _counted(self, body: bytes) -> Finished:
         return counted(body, who=self._wire.who)
@@ -90,7 +92,7 @@ class Anthropic:
                 return Health(
                     "unhealthy", "it does not accept our key" if self._keyed else "it wants a key: set api_key"
                 )
-            if status in LISTS_NOTHING:
+            if status in LACKING:
                 return Health("healthy")
             if status != OK:
                 return Health("unhealthy", f"{self._wire.who} answered {status}")

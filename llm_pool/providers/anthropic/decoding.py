@@ -15,14 +15,13 @@ import orjson
 from llm_pool.core.errors import ProviderError, ProviderGarbled, StreamBroken
 from llm_pool.core.types import Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from llm_pool.providers.anthropic.statuses import reported
+from llm_pool.providers.reading import before, count_of, is_json, object_of, typed, wrong
 from llm_pool.providers.sse import Frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from llm_pool.core.types import Event, FinishReason
-
-MOST_TOKENS = 2**31 - 1  # what fits into our own messages; nobody counts further
 
 # A reason that is not known means that it stopped.
 _REASONS: dict[str, FinishReason] = {
@@ -87,27 +86,27 @@ class Decoder:
     def end(self) -> Iterable[Event]:
         """What the end of the body left without the end of its event may be the last event of a whole answer."""
         if self._json is None:
-            return self._decoded([frame for frame in self._frames.close() if _is_json(frame[1])])
+            return self._decoded([frame for frame in self._frames.close() if is_json(frame[1])])
         said = b"".join(self._json)
-        return self._message(self._object(said)) if _is_json(said) else []
+        return self._message(object_of(said, who=self._who)) if is_json(said) else []
 
     def _decoded(self, frames: list[tuple[bytes, bytes]]) -> Iterable[Event]:
         events: list[Event] = []
-        wrong: ProviderError | None = None
+        error: ProviderError | None = None
         try:
             for _, data in frames:
                 self._decode(data, events)
                 if self.done:
                     break
-        except ProviderError as error:
-            wrong = error
+        except ProviderError as raised:
+            error = raised
         if events:
             self._spoke = True
         said = _joined(events) if self._whole and len(events) > 1 else events
-        return said if wrong is None else _then(said, wrong)
+        return said if error is None else before(error, said)
 
     def _decode(self, data: bytes, events: list[Event]) -> None:
-        event = self._object(data)
+        event = object_of(data, who=self._who)
         kind = event.get("type")
         if kind == "content_block_delta":  # nearly all of them
             self._delta(event, events)
@@ -118,7 +117,7 @@ class Decoder:
         elif kind == "message_start":
             self._begin(event)
         elif kind == "message_delta":
-            self._turn(self._typed(event, "delta", dict) or {}, self._typed(event, "usage", dict))
+            self._turn(typed(event, "delta", dict, who=self._who) or {}, typed(event, "usage", dict, who=self._who))
         elif kind == "message_stop":
             self._finish(events)
         elif kind == "error":
@@ -129,29 +128,29 @@ class Decoder:
     def _start(self, event: dict[str, Any], events: list[Event]) -> None:
         if not self.began:
             raise self._garbled("a part of an answer before its beginning")
-        self._open(self._index(event), self._typed(event, "content_block", dict) or {}, events)
+        self._open(self._index(event), typed(event, "content_block", dict, who=self._who) or {}, events)
 
     def _open(self, index: int, content: dict[str, Any], events: list[Event]) -> None:
         kind = content.get("type")
         block = self._blocks[index] = _Block(kind if isinstance(kind, str) else "")
         if kind == "text":
-            if text := self._typed(content, "text", str):
+            if text := typed(content, "text", str, who=self._who):
                 events.append(TextDelta(text))
         elif kind == "thinking":
-            block.signature = self._typed(content, "signature", str) or ""
-            if thought := self._typed(content, "thinking", str):
+            block.signature = typed(content, "signature", str, who=self._who) or ""
+            if thought := typed(content, "thinking", str, who=self._who):
                 events.append(ReasoningDelta(thought, provider=self._provider))
         elif kind == "redacted_thinking":
-            opaque = self._typed(content, "data", str) or ""
+            opaque = typed(content, "data", str, who=self._who) or ""
             events.append(ReasoningDelta("", opaque, redacted=True, provider=self._provider))
         elif kind == "tool_use":
             self._call(block, content, events)
 
     def _call(self, block: _Block, content: dict[str, Any], events: list[Event]) -> None:
-        called, name = self._typed(content, "id", str), self._typed(content, "name", str)
+        called, name = typed(content, "id", str, who=self._who), typed(content, "name", str, who=self._who)
         if not called or not name:
             raise self._garbled("a tool call without its id or name")
-        if given := self._typed(content, "input", dict):
+        if given := typed(content, "input", dict, who=self._who):
             block.given = orjson.dumps(given).decode()
         block.call = self._calls
         self._calls += 1
@@ -164,19 +163,19 @@ class Decoder:
             raise self._garbled("a piece of a part that it had not begun")
         kind = block.kind
         if kind == "text":
-            if text := self._typed(delta, "text", str):
+            if text := typed(delta, "text", str, who=self._who):
                 events.append(TextDelta(text))
         elif kind == "tool_use":
-            if piece := self._typed(delta, "partial_json", str):
+            if piece := typed(delta, "partial_json", str, who=self._who):
                 block.said = True
                 events.append(ToolCallDelta(block.call, "", "", piece))
         elif kind == "thinking":
             self._think(block, delta, events)
 
     def _think(self, block: _Block, delta: dict[str, Any], events: list[Event]) -> None:
-        if thought := self._typed(delta, "thinking", str):
+        if thought := typed(delta, "thinking", str, who=self._who):
             events.append(ReasoningDelta(thought, provider=self._provider))
-        if signature := self._typed(delta, "signature", str):
+        if signature := typed(delta, "signature", str, who=self._who):
             block.signature = signature
 
     def _stop(self, index: int, events: list[Event]) -> None:
@@ -194,17 +193,17 @@ class Decoder:
     # --- The message --------------------------------------------------------------------------------------------
 
     def _begin(self, event: dict[str, Any]) -> None:
-        message = self._typed(event, "message", dict)
+        message = typed(event, "message", dict, who=self._who)
         if message is None or self.began:
             raise self._garbled("no beginning of an answer, or two")
-        self._count(self._typed(message, "usage", dict))
+        self._count(typed(message, "usage", dict, who=self._who))
         self.began = True
 
     def _turn(self, delta: dict[str, Any], usage: dict[str, Any] | None) -> None:
         if not self.began:
             raise self._garbled("the end of an answer before its beginning")
-        self._reason = self._typed(delta, "stop_reason", str) or self._reason
-        self._stopped_by = self._typed(delta, "stop_sequence", str) or self._stopped_by
+        self._reason = typed(delta, "stop_reason", str, who=self._who) or self._reason
+        self._stopped_by = typed(delta, "stop_sequence", str, who=self._who) or self._stopped_by
         self._count(usage)
 
     def _count(self, usage: dict[str, Any] | None) -> None:
@@ -212,10 +211,10 @@ class Decoder:
         if usage is None:
             return
         for name in _COUNTS:
-            if (count := self._typed(usage, name, int)) is not None:
+            if (count := count_of(usage, name, who=self._who)) is not None:
                 self._counts[name] = count
-        details = self._typed(usage, "output_tokens_details", dict) or {}
-        self._thought = self._typed(details, "thinking_tokens", int) or self._thought
+        details = typed(usage, "output_tokens_details", dict, who=self._who) or {}
+        self._thought = count_of(details, "thinking_tokens", who=self._who) or self._thought
 
     def _finish(self, events: list[Event]) -> None:
         if self._reason is None:
@@ -243,7 +242,7 @@ class Decoder:
         """All of an answer at once."""
         if message.get("type") == "error":
             raise self._failed(message, spoke=False)
-        content = self._typed(message, "content", list)
+        content = typed(message, "content", list, who=self._who)
         if message.get("type") != "message" or content is None:
             raise self._garbled("something that is no message")
         events: list[Event] = []
@@ -253,7 +252,7 @@ class Decoder:
             self._open(index, block, events)
             self._stop(index, events)
         self.began = True
-        self._turn(message, self._typed(message, "usage", dict))
+        self._turn(message, typed(message, "usage", dict, who=self._who))
         self._finish(events)
         return events
 
@@ -264,27 +263,11 @@ class Decoder:
             return StreamBroken(f"{self._who} reported an error in the middle of its answer")
         return reported(event.get("error"), who=self._who, model=self._model)
 
-    def _object(self, data: bytes) -> dict[str, Any]:
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise self._garbled("something that is not JSON") from None
-        if not isinstance(value, dict):
-            raise self._garbled("an event that is no JSON object")
-        return value
-
     def _index(self, event: dict[str, Any]) -> int:
         index = event.get("index")
         if type(index) is not int:
-            raise self._garbled('"index" of a wrong kind')
+            raise wrong("index", self._who)
         return index
-
-    def _typed(self, values: dict[str, Any], key: str, kind: type[Any]) -> Any:
-        value = values.get(key)
-        wrong = value is not None and type(value) is not kind  # exact: a bool is no count
-        if wrong or (kind is int and value is not None and not 0 <= value <= MOST_TOKENS):
-            raise self._garbled(f'"{key}" of a wrong kind')
-        return value
 
     def _garbled(self, what: str) -> ProviderGarbled:
         return ProviderGarbled(f"{self._who} sent {what}")
@@ -292,19 +275,10 @@ class Decoder:
 
 def counted(body: bytes, *, who: str) -> Finished:
     """The answer of /v1/messages/count_tokens. Raises ProviderGarbled."""
-    try:
-        count = orjson.loads(body)["input_tokens"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        count = None
-    if type(count) is not int or not 0 <= count <= MOST_TOKENS:
-        raise ProviderGarbled(f"{who} does not count tokens as Anthropic does")
+    count = count_of(object_of(body, who=who), "input_tokens", who=who)
+    if count is None:
+        raise wrong("input_tokens", who)
     return Finished("stop", Usage(), counted=count)
-
-
-def _then(said: list[Event], wrong: ProviderError) -> Iterator[Event]:
-    """Words that came in one packet with what is wrong are not lost."""
-    yield from said
-    raise wrong
 
 
 def _joined(events: list[Event]) -> list[Event]:
@@ -315,12 +289,3 @@ def _joined(events: list[Event]) -> list[Event]:
         else:
             joined += run
     return joined
-
-
-def _is_json(data: bytes) -> bool:
-    """What was cut is not."""
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True

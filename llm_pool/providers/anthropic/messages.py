@@ -3,7 +3,8 @@
 1. Turns alternate: messages of one role that follow each other are one. Results of tools stand first in a user's turn.
 2. System messages before anybody spoke are `system`. A later one stays where it is for a model that takes it there:
    after a user's turn, and before the model's or at the end. Otherwise it is moved, and a warning says so.
-3. Thinking goes back in the order it came in, each block with its signature, and only to whom it came from.
+3. Thinking goes back in the order it came in, each block with its signature, and only to whom it came from. Servers
+   that sign nothing get theirs back with an empty one.
 4. Blocks of text that are blank are refused by the API, so they are left out.
 5. Arguments of calls are sent as the text that the model wrote: a large number, or the order of keys, survives.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llm_pool.core.types import Keep, Message
+    from llm_pool.providers.anthropic.models import Traits
     from llm_pool.providers.anthropic.notes import Notes
 
 Block: TypeAlias = dict[str, Any]
@@ -47,12 +49,13 @@ class Turn:
 class Conversation:
     """`system` and `turns`, once the messages were added."""
 
-    def __init__(self, *, provider: str, hears_system: bool, notes: Notes) -> None:
+    def __init__(self, *, provider: str, traits: Traits, notes: Notes) -> None:
         self.system: list[Block] = []
         self.turns: list[Turn] = []
         self.called: list[str] = []  # names of the tools that were called in it
         self._provider = provider
-        self._hears_system = hears_system
+        self._hears_system = traits.hears_system
+        self._signs = traits.signs
         self._notes = notes
         self._waiting: list[Block] = []  # of system messages, for the user's turn to end
 
@@ -186,7 +189,8 @@ class Conversation:
         return result
 
     def _thought(self, part: Reasoning) -> Block | None:
-        if part.provider not in {"", self._provider} or not part.opaque:
+        unsigned = not (self._signs or part.opaque or part.redacted) and part.provider == self._provider
+        if part.provider not in {"", self._provider} or not (part.opaque or unsigned):
             what = "is not sent the reasoning of another provider, or what lacks its signature"
             self._notes.say("reasoning_dropped", what)
             return None

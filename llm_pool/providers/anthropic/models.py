@@ -28,7 +28,7 @@ class Traits:
 
     `samples`: takes temperature, top_p and top_k; `one_sampler`: not the first two of them at once. `forced`: can be
     made to call a tool, `kept_off` from calling one that it is shown. `hears_system`: takes system messages amid a
-    conversation. `structured`: keeps to a schema.
+    conversation. `structured`: keeps to a schema. `signs`: refuses a thought without the signature that it came with.
     """
 
     adaptive: bool = False
@@ -42,9 +42,10 @@ class Traits:
     kept_off: bool = True
     hears_system: bool = False
     structured: bool = False
+    signs: bool = True
 
 
-COMPATIBLE = Traits(kept_off=False)  # llama-server knows no tool choice "none"
+COMPATIBLE = Traits(kept_off=False, signs=False)  # llama-server knows no tool choice "none"
 
 
 @lru_cache(maxsize=256)

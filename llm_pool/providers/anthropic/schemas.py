@@ -10,6 +10,7 @@ Source: Anthropic's page on structured outputs, "JSON Schema limitations" and "S
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_OPTIONAL = 24  # members that are not required, in all the schemas of a request
 MOST_UNIONS = 16
+# Ours, for this is done while everybody else waits; the API refuses smaller ones as too complex.
+MOST_DEFINITIONS = 500
+MOST_PARTS = 5000  # schemas within all the schemas of a request, also those that turn out not to fit
 
 _FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid")
 _TYPES = {"object", "array", "string", "integer", "number", "boolean", "null"}
@@ -41,16 +45,19 @@ class Room:
 
     optional: int = MOST_OPTIONAL
     unions: int = MOST_UNIONS
+    parts: int = MOST_PARTS
 
     def fitted(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
         """The schema to send, or None."""
-        fitter = _Fitter()
+        fitter = _Fitter(self)
         try:
             fitted = fitter.fitted(schema)
-            recursive = _recursive(fitted)
+            sound = _sound(fitted)
         except (_Inexpressible, RecursionError, orjson.JSONEncodeError):  # the last two: too deep
             return None
-        if recursive or fitter.optional > self.optional or fitter.unions > self.unions:
+        finally:
+            self.parts -= fitter.parts
+        if not sound:
             return None
         self.optional -= fitter.optional
         self.unions -= fitter.unions
@@ -58,20 +65,40 @@ class Room:
 
 
 class _Fitter:
-    __slots__ = ("optional", "unions")
+    """Gives up as soon as there is too much of anything: several types in one place multiply what is below them."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_room", "definitions", "optional", "parts", "unions")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.definitions = 0
         self.optional = 0
+        self.parts = 0
         self.unions = 0
+
+    def _look(self) -> None:
+        room = self._room
+        if (
+            self.parts > room.parts
+            or self.definitions > MOST_DEFINITIONS
+            or self.optional > room.optional
+            or self.unions > room.unions
+        ):
+            raise _Inexpressible
 
     def fitted(self, schema: object) -> dict[str, Any]:
         if not isinstance(schema, dict) or any(word in schema for word in _ESSENTIAL):
             raise _Inexpressible
+        self.parts += 1
+        self._look()
         left = {word: value for word, value in schema.items() if word not in _SILENT}
         out: dict[str, Any] = {}
         for word in _DEFINITIONS:
             if word in left:
-                out[word] = {name: self.fitted(inner) for name, inner in _members(left.pop(word)).items()}
+                defined = _members(left.pop(word))
+                self.definitions += len(defined)
+                self._look()
+                out[word] = {name: self.fitted(inner) for name, inner in defined.items()}
         out |= self._kind(left)
         if isinstance(title := left.pop("title", None), str):
             out["title"] = title
@@ -109,12 +136,15 @@ class _Fitter:
         if not isinstance(choices, list) or not choices:
             raise _Inexpressible
         self.unions += 1
+        self._look()
         return {"anyOf": [self.fitted(choice) for choice in choices]}
 
     def _any_type(self, kinds: list[Any], left: dict[str, Any]) -> dict[str, Any]:
         """Each of the types with the words that are about it."""
         if len(kinds) == 1:
             return self._simple(kinds[0], left)
+        if len(kinds) > len(_TYPES):
+            raise _Inexpressible
         inner = {word: left.pop(word) for word in list(left) if word not in {"title", "description"}}
         return self._union([{"type": kind} | ({} if kind == "null" else inner) for kind in kinds])
 
@@ -143,6 +173,7 @@ class _Fitter:
         if not isinstance(required, list) or not all(isinstance(name, str) and name in members for name in required):
             raise _Inexpressible
         self.optional += len(members) - len(set(required))
+        self._look()
         properties = {name: self.fitted(inner) for name, inner in members.items()}
         return {"properties": properties, "required": required, "additionalProperties": False}
 
@@ -157,21 +188,29 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float, bool))
 
 
-def _recursive(schema: dict[str, Any]) -> bool:
-    """Whether a definition leads back to itself, or a reference to nowhere."""
-    defined = {f"#/{word}/{name}": inner for word in _DEFINITIONS for name, inner in schema.get(word, {}).items()}
-    leads = {name: _references(inner) for name, inner in defined.items()}
-    open_ends = set().union(*leads.values(), _references(schema)) - set(defined)
-    done: set[str] = set()
-    while ready := {name for name, targets in leads.items() if name not in done and targets <= done}:
-        done |= ready
-    return bool(open_ends) or done != set(defined)
+def _sound(schema: dict[str, Any]) -> bool:
+    """Whether every reference leads to a definition, and none of these back to itself."""
+    leads: dict[str, set[str]] = {}
+    for word in _DEFINITIONS:
+        for name, inner in schema.get(word, {}).items():
+            _references(inner, leads.setdefault(f"#/{word}/{name}", set()))
+    everywhere: set[str] = set()
+    _references(schema, everywhere)
+    if not everywhere <= leads.keys():
+        return False
+    try:
+        TopologicalSorter(leads).prepare()
+    except CycleError:
+        return False
+    return True
 
 
-def _references(value: object) -> set[str]:
+def _references(value: object, found: set[str]) -> None:
     if isinstance(value, dict):
-        here = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
-        return here.union(*(_references(inner) for inner in value.values()))
-    if isinstance(value, list):
-        return set().union(*(_references(inner) for inner in value))
-    return set()
+        if isinstance(target := value.get("$ref"), str):
+            found.add(target)
+        for inner in value.values():
+            _references(inner, found)
+    elif isinstance(value, list):
+        for inner in value:
+            _references(inner, found)

@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llm_pool.core.errors import ContextTooLong, ProviderGarbled, ProviderLimited
+from llm_pool.core.errors import (
+    ContextTooLong,
+    ProviderGarbled,
+    ProviderLimited,
+    ProviderMisconfigured,
+    RequestRefused,
+    Unsupported,
+    shown,
+)
 from llm_pool.core.ports.provider import Health
-from llm_pool.providers.failures import by_status, code_in, object_in
+from llm_pool.providers.failures import by_status, code_in, object_in, told_in
 
 if TYPE_CHECKING:
     from llm_pool.core.errors import ProviderError
+
+LACKING = (404, 405, 501)  # what servers answer that have no such path
 
 # The status that each type comes with. In the middle of a stream there is none.
 _STATUSES = {
@@ -34,7 +44,8 @@ _STATUSES = {
 _TELLING = {"billing_error", "timeout_error", "rate_limit_error", "overloaded_error"}
 
 _TOO_LONG_TYPES = {"request_too_large", "exceed_context_size_error"}  # the latter is llama-server's
-_TOO_LONG = ("prompt is too long", "exceed context limit", "exceeds the available context size")
+_TOO_LONG = ("prompt is too long", "exceed context limit")  # beside what `told_in` knows
+_MAY_BE_TOO_LONG = (400, 500)  # the latter is llama-server's, too
 # Limits of spending come as 400, although the request is not why.
 _UNPAID = ("credit balance is too low", "specified api usage limits", "specified workspace api usage limits")
 
@@ -42,6 +53,13 @@ _UNPAID = ("credit balance is too low", "specified api usage limits", "specified
 def failure(status: int, said: bytes, *, who: str, model: str, wait: float | None) -> ProviderError:
     """What an answer with this status, other than 200, means."""
     return _meaning(status, object_in(said).get("error"), who=who, model=model, wait=wait)
+
+
+def count_failure(status: int, said: bytes, *, who: str, model: str, wait: float | None) -> ProviderError:
+    """The same of a question for the number of tokens, which many compatible servers do not answer at all."""
+    if status in LACKING and not (object_in(said) and b"model" in said.lower()):
+        return Unsupported(f"{who} does not count tokens ({status})")
+    return failure(status, said, who=who, model=model, wait=wait)
 
 
 def reported(error: object, *, who: str, model: str) -> ProviderError:
@@ -52,17 +70,23 @@ def reported(error: object, *, who: str, model: str) -> ProviderError:
 
 
 def _meaning(status: int, error: object, *, who: str, model: str, wait: float | None) -> ProviderError:
-    values: dict[str, Any] = error if isinstance(error, dict) else {}
+    values: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     kind = code_in(values.get("type"))
     message = values.get("message")
     words = message.lower() if isinstance(message, str) else ""
+    told = ContextTooLong if _has(words, _TOO_LONG) else told_in(words)
     if kind in _TELLING:
         status = _STATUSES[kind]
     shows = f"{status}, {kind}" if kind else str(status)
-    if kind in _TOO_LONG_TYPES or (status == _STATUSES["invalid_request_error"] and _has(words, _TOO_LONG)):
+    if kind in _TOO_LONG_TYPES or (told is ContextTooLong and status in _MAY_BE_TOO_LONG):
         return ContextTooLong(f"{who} says that the request is longer than the model's context ({shows})")
-    if status == _STATUSES["invalid_request_error"] and _has(words, _UNPAID):
-        return ProviderLimited(f"{who} wants to be paid first ({shows})", retry_after=wait)
+    if told is RequestRefused:
+        return RequestRefused(f"{who} cannot see images ({shows})")
+    if status == _STATUSES["invalid_request_error"]:
+        if told is ProviderMisconfigured:
+            return ProviderMisconfigured(f'{who} does not know the model "{shown(model)}" ({shows})')
+        if _has(words, _UNPAID):
+            return ProviderLimited(f"{who} wants to be paid first ({shows})", retry_after=wait)
     return by_status(status, who=who, model=model, wait=wait, said=kind)
 
 

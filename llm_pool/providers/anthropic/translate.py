@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
+BETA = "anthropic-beta"  # the header that asks for features by name
 
 # What of a body is counted; the rest is refused there.
 _COUNTED = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
@@ -42,13 +43,15 @@ _FIT = (
 )
 
 
-def to_wire(request: Request, *, who: str, provider: str) -> Asked:
-    """POST /v1/messages. `provider` is whose reasoning goes back. Raises ProviderRefused (mostly Unsupported)."""
+def to_wire(request: Request, *, who: str, provider: str, betas: tuple[str, ...] = ()) -> Asked:
+    """POST /v1/messages. `provider` is whose reasoning goes back; `betas` are those of every call, which what a call
+    says would else replace. Raises ProviderRefused (mostly Unsupported).
+    """
     if request.model is None:
         raise ProviderRefused("no model was named")
     traits = traits_of(request.model)
     notes = Notes(who)
-    spoken = Conversation(provider=provider, hears_system=traits.hears_system, notes=notes)
+    spoken = Conversation(provider=provider, traits=traits, notes=notes)
     spoken.add(request.messages)
     if not spoken.turns:
         raise Unsupported(f"{who} wants at least one message that is no system message")
@@ -72,16 +75,17 @@ def to_wire(request: Request, *, who: str, provider: str) -> Asked:
         body["thinking"] = thoughts.config
     if output:
         body["output_config"] = output
-    return Asked(MESSAGES, body, request.model, notes.all())
+    headers = {BETA: ",".join(dict.fromkeys(betas + request.betas))} if request.betas else None
+    return Asked(MESSAGES, body, request.model, notes.all(), headers)
 
 
-def count_wire(request: Request, *, who: str, provider: str) -> Asked:
+def count_wire(request: Request, *, who: str, provider: str, betas: tuple[str, ...] = ()) -> Asked:
     """POST /v1/messages/count_tokens. Raises as `to_wire` does."""
     said = request.sampling
     counts = Sampling(max_tokens=said.max_tokens, effort=said.effort, thinking_tokens=said.thinking_tokens)
-    asked = to_wire(replace(request, sampling=counts), who=who, provider=provider)
+    asked = to_wire(replace(request, sampling=counts), who=who, provider=provider, betas=betas)
     body = {name: asked.body[name] for name in _COUNTED if name in asked.body}
-    return Asked(COUNT, body, asked.model, asked.warnings)
+    return Asked(COUNT, body, asked.model, asked.warnings, asked.headers)
 
 
 def _format(schema: Mapping[str, Any], traits: Traits, room: Room, system: list[dict[str, Any]]) -> dict[str, Any]:
@@ -112,20 +116,19 @@ def _tools(
     strict = 0
     tools = []
     for tool in request.tools:
-        body = _tool(tool, traits, room if strict < MOST_STRICT else Room(-1, -1), notes)
-        strict += "strict" in body
-        tools.append(body)
+        strict += bool(tool.strict)  # also those that turn out not to fit: each costs time
+        tools.append(_tool(tool, traits, room if strict <= MOST_STRICT else None, notes))
     choice = _choice(request, traits, thoughts, notes)
     return {"tools": tools} | ({"tool_choice": choice} if choice else {})
 
 
-def _tool(tool: Tool, traits: Traits, room: Room, notes: Notes) -> dict[str, Any]:
+def _tool(tool: Tool, traits: Traits, room: Room | None, notes: Notes) -> dict[str, Any]:
     schema = {"type": "object"} | dict(tool.parameters or {"properties": {}})
     body: dict[str, Any] = {"name": tool.name}
     if tool.description:
         body["description"] = tool.description
     if tool.strict:
-        fitted = room.fitted(schema) if traits.structured else None
+        fitted = room.fitted(schema) if traits.structured and room is not None else None
         if fitted is None:
             notes.ignored("strict", "cannot hold this model to the schema of a tool")
         else:

@@ -24,7 +24,7 @@ HOUR = {"type": "ephemeral", "ttl": "1h"}
 
 
 def words(**body: Any) -> Asked:
-    return asked(checked(orjson.dumps({**ASK, **body}), MessagesBody))
+    return asked(*checked(orjson.dumps({**ASK, **body}), MessagesBody))
 
 
 def said(role: str, content: object) -> tuple[Message, ...]:
@@ -103,7 +103,7 @@ def test_the_input_of_a_call_comes_back_number_by_number(value: dict[str, Any]) 
 
     block = {"type": "tool_use", "id": "c", "name": "f", "input": value}
     raw = json.dumps({**ASK, "messages": [{"role": "assistant", "content": [block]}]})
-    (part,) = asked(checked(raw.encode(), MessagesBody)).messages[0].parts
+    (part,) = asked(*checked(raw.encode(), MessagesBody)).messages[0].parts
     assert isinstance(part, ToolCall)
     assert json.loads(part.arguments) == value
 
@@ -223,7 +223,6 @@ TEXT = {"type": "text", "text": "x"}
         ("service_tier", {"service_tier": "auto"}),
         ("speed", {"speed": "fast"}),
         ("thread", {"thread": {"type": "create"}}),
-        ("betas", {"betas": ["interleaved-thinking-2025-05-14"]}),
         ("context_management", {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}),
         ("diagnostics", {"diagnostics": {"previous_message_id": None}}),
         ("fallbacks", {"fallbacks": "default"}),

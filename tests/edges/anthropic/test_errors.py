@@ -152,7 +152,8 @@ async def test_a_call_that_was_cut_off_is_left_out_with_a_warning() -> None:
 async def test_what_fails_amid_a_stream_is_raised_amid_it(failure: Step, kind: str) -> None:
     """After the words that had come; no final message is made of them, and the connection ends in good order."""
     words: list[str] = []
-    async with pool_saying(START, TextDelta("One "), TextDelta("two"), failure) as (up, _), client_of(up) as client:
+    steps, toml = (START, TextDelta("One "), TextDelta("two"), failure), f"{TOML}[qos]\ndefault_deadline_ms = 200\n"
+    async with pool_saying(*steps, toml=toml) as (up, _), client_of(up) as client:
         ask: Any = {**ASK, "extra_headers": {"x-stainless-read-timeout": "0.2"}}
         with pytest.raises(anthropic.APIStatusError) as raised:
             async with client.messages.stream(**ask) as stream:

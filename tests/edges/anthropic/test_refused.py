@@ -31,15 +31,13 @@ def image(**source: str) -> dict[str, Any]:
 
 def refusal(raw: bytes, kind: type[CountBody] = MessagesBody) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as refused:
-        asked(checked(raw, kind))
+        asked(*checked(raw, kind))
     return refused.value
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"seed": 1}, "seed: extra inputs are not permitted"),
-        (user({**TEXT, "colour": "red"}), "messages.0.content.0.colour: extra inputs are not permitted"),
         ({"max_tokens": 0}, "max_tokens: input should be greater than or equal to 1"),
         ({"max_tokens": "5"}, "max_tokens: input should be a valid integer"),
         ({"temperature": 1.5}, "temperature: input should be less than or equal to 1"),
@@ -116,7 +114,6 @@ def test_what_is_wrong_is_named(body: dict[str, Any], message: str) -> None:
             "mcp_servers: is not supported here",
         ),
         ({"inference_geo": "us"}, "inference_geo: input should be 'global'"),
-        ({"compaction": {"type": "summarize"}}, "compaction: extra inputs are not permitted"),
         (
             assistant({**CALL, "caller": {"type": "code_execution_20250825", "tool_id": "t"}}),
             "messages.0.content.0.caller.type: ",
@@ -161,9 +158,3 @@ def test_a_hundred_mistakes_are_counted_not_listed() -> None:
     few = refusal(orjson.dumps({**ASK, "messages": [{"role": "user"}] * 7})).message
     assert few.count("; ") == 4
     assert few.endswith(" (and 2 more)")
-
-
-@pytest.mark.parametrize("name", ["max_tokens", "stream", "temperature", "stop_sequences"])
-def test_who_counts_may_not_say_how_to_answer(name: str) -> None:
-    raw = orjson.dumps({"model": "m", "messages": ASK["messages"], name: 1})
-    assert refusal(raw, CountBody).message == f"{name}: extra inputs are not permitted"

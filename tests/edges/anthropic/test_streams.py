@@ -114,10 +114,6 @@ def test_a_text_amid_a_call_comes_after_it() -> None:
     ]
 
 
-def test_a_call_that_is_cut_off_is_told_as_far_as_it_came() -> None:
-    assert blocks(call(0, '{"a":'), call(1, '{"b"')) == [['{"a":'], ['{"b"']]
-
-
 def test_a_call_that_goes_on_after_its_end_is_garbled() -> None:
     telling = Telling(request_for())
     for event in (START, call(0, "{}"), call(1, "{}")):

@@ -25,7 +25,7 @@ def coded(value: object) -> str:
 def given_back(block: dict[str, Any]) -> Reasoning:
     """What the door makes of a block in the history of a conversation."""
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [block]}]
-    body = checked(orjson.dumps({"model": "m", "messages": turns}), CountBody)
+    body, _ = checked(orjson.dumps({"model": "m", "messages": turns}), CountBody)
     (part,) = asked(body).messages[1].parts
     assert isinstance(part, Reasoning)
     return part

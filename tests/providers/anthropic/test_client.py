@@ -99,6 +99,18 @@ async def test_key_version_and_headers_reach_the_server() -> None:
         assert received.headers["accept-encoding"] == "identity"
 
 
+async def test_betas_of_a_call_join_those_of_the_table() -> None:
+    for table, of_all in (({"Anthropic-Beta": "one,two"}, ["one,two"]), ({}, [])):
+        async with FakeAnthropic() as fake, provider(fake, extra_headers=table) as anthropic:
+            for said in ((), ("three", "four")):
+                await ask(anthropic, request(betas=said))
+                async with anthropic.count(request(betas=said)) as events:
+                    await collect(events)
+            sent = [received.headers.get("anthropic-beta", "") for received in fake.received]
+            both = ",".join([*of_all, "three,four"])
+            assert sent == ["".join(of_all)] * 2 + [both] * 2
+
+
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
 async def test_the_address_may_have_the_version_in_it(ending: str) -> None:
     async with FakeAnthropic() as fake:

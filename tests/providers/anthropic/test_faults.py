@@ -17,11 +17,12 @@ from llm_pool.core.errors import (
     ProviderUnreachable,
     RequestRefused,
     StreamBroken,
+    Unsupported,
 )
 from llm_pool.core.ports.provider import Health
 from llm_pool.core.types import Event, Started, TextDelta
 from llm_pool.providers.anthropic.client import Anthropic
-from llm_pool.providers.anthropic.statuses import failure
+from llm_pool.providers.anthropic.statuses import count_failure, failure
 from tests.fakes.anthropic import FakeAnthropic, Script, error, frame
 from tests.providers.anthropic.asking import OLD, ask, hear, provider, request
 from tests.providers.ollama.asking import until
@@ -115,6 +116,38 @@ async def test_a_count_that_fails_is_an_error_of_ours_too() -> None:
                 pass
 
 
+COUNTS = "/v1/messages/count_tokens"
+
+
+def counting(status: int, said: bytes) -> ProviderError:
+    return count_failure(status, said, who="Anthropic", model=OLD, wait=None)
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_server_that_has_no_path_to_count_says_so_and_not_that_it_is_broken(status: int) -> None:
+    async with FakeAnthropic() as fake, provider(fake) as anthropic:
+        fake.statuses[COUNTS] = status
+        with pytest.raises(Unsupported, match=rf"^Anthropic does not count tokens \({status}\)$"):
+            async with anthropic.count(request()):
+                pass
+
+
+@pytest.mark.parametrize("said", [b"", b"<html>404: the model page", b'{"detail":"Not Found"}', b"[]"])
+def test_whatever_a_server_says_of_a_path_that_it_lacks(said: bytes) -> None:
+    assert type(counting(404, said)) is Unsupported
+
+
+def test_a_count_for_a_model_that_is_not_there_is_no_lack_of_a_path() -> None:
+    for said in (error("not_found_error", f"model: {OLD}"), {"error": f'Model "{OLD}" not found'}):
+        assert type(counting(404, orjson.dumps(said))) is ProviderMisconfigured
+    assert type(counting(500, b"")) is ProviderError
+
+
+def test_a_count_of_images_that_a_model_cannot_see_is_the_callers_mistake() -> None:
+    said = error("server_error", "image input is not supported - hint: if this is unexpected, ...")
+    assert type(counting(500, orjson.dumps(said))) is RequestRefused
+
+
 # --- What errors mean -------------------------------------------------------------------------------------------
 
 
@@ -140,7 +173,10 @@ def meaning(status: int, kind: str, message: str = "secret", wait: float | None 
         (400, "overloaded_error", "", ProviderOverloaded),
         (504, "timeout_error", "", ProviderTimeout),
         (503, "api_error", "", ProviderOverloaded),
-        (500, "api_error", "prompt is too long", ProviderError),
+        (500, "api_error", "secret", ProviderError),
+        (500, "server_error", "input is too large to process. increase the physical batch size", ContextTooLong),
+        (500, "server_error", "image input is not supported - hint: you need the mmproj", RequestRefused),
+        (400, "invalid_request_error", "model 'secret' not found", ProviderMisconfigured),
         (418, "teapot_error", "", ProviderRefused),
     ],
 )

@@ -200,6 +200,17 @@ def test_thoughts_of_others_and_unsigned_ones_are_left_out_with_one_warning() ->
     assert warnings(asked) == ["reasoning_dropped"]
 
 
+def test_unsigned_thoughts_go_back_to_a_server_that_signs_none_if_they_are_its_own() -> None:
+    mine, others = Reasoning("y", provider="anthropic"), (Reasoning("x", provider="openai"), Reasoning("z"))
+    asked = request("hi", said(mine, Text("a")), "go", model="qwen3")
+    unsigned = {"type": "thinking", "thinking": "y", "signature": ""}
+    assert wire(asked)["messages"][1]["content"] == [unsigned, {"type": "text", "text": "a"}]
+    assert warnings(asked) == []
+    strange = request("hi", said(*others, Reasoning("", redacted=True, provider="anthropic")), "go", model="qwen3")
+    assert roles(strange) == ["user"]
+    assert warnings(strange) == ["reasoning_dropped"]
+
+
 def test_whose_thoughts_go_back_is_told_by_the_providers_own_name() -> None:
     asked = request("hi", said(MINE), "go")
     assert len(wire(asked)["messages"]) == 3

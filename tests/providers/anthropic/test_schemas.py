@@ -83,6 +83,7 @@ def test_bounds_of_one_of_several_types_are_told_beside_it() -> None:
         {"type": "array", "prefixItems": [NAME]},
         {"type": "text"},
         {"type": []},
+        {"type": ["string"] * 8},
         {"enum": []},
         {"enum": [{"a": 1}]},
         {"const": [1]},
@@ -151,6 +152,52 @@ def _sound(schema: Any) -> bool:
     is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
     says = sum(word in schema for word in ("type", "enum", "const", "anyOf", "$ref"))
     return says == 1 and not is_open and all(isinstance(each, dict) and _sound(each) for each in inner)
+
+
+def chain(length: int) -> dict[str, Any]:
+    """Definitions each of which leads to the one behind it."""
+    defined: dict[str, Any] = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(length - 1)}
+    return {"$defs": {**defined, f"d{length - 1}": NAME}, "$ref": "#/$defs/d0"}
+
+
+def test_definitions_may_lead_from_one_to_another_but_not_without_end() -> None:
+    assert fitted(chain(500)) == chain(500)
+    assert fitted(chain(501)) is None
+    circle = chain(100)
+    circle["$defs"]["d99"] = {"type": "array", "items": {"$ref": "#/$defs/d0"}}
+    assert fitted(circle) is None
+
+
+def counting_members(count: int) -> tuple[dict[str, Any], list[int]]:
+    """An object of so many members, and how many of them were looked at."""
+    looked = [0]
+
+    class Seen(dict[str, Any]):
+        def items(self) -> Any:
+            looked[0] += 1
+            return super().items()
+
+    return closed([f"m{at}" for at in range(count)], **{f"m{at}": Seen(NAME) for at in range(count)}), looked
+
+
+def test_of_all_that_is_asked_for_only_so_much_is_looked_at() -> None:
+    """Whether it fits or not: a request is written while everybody else waits."""
+    room = Room()
+    schema, looked = counting_members(4000)
+    assert room.fitted(closed(["a", "b"], a=schema, b={"not": {}})) is None
+    assert room.fitted(schema) is None
+    assert 4000 < looked[0] <= 5001
+    assert room.fitted(NAME) is None
+
+
+def test_types_that_multiply_what_is_below_them_are_given_up_at_once() -> None:
+    schema, looked = counting_members(1)
+    for _ in range(30):
+        schema = {"type": ["array", "null", "string"], "items": schema}
+    for _ in range(30):
+        schema = {"type": "array", "items": {"anyOf": [schema, schema]}}
+    assert fitted(schema) is None
+    assert looked[0] <= 16
 
 
 def test_what_one_schema_takes_of_the_room_another_does_not_have() -> None:

@@ -284,6 +284,13 @@ def test_a_strict_tool_is_strict_where_its_schema_can_be() -> None:
     assert warnings(loose) == warnings(request("hi", tools=(Tool("f", strict=True),), model=OTHERS)) == ["strict"]
 
 
+def test_no_more_schemas_are_tried_than_the_api_takes() -> None:
+    misfits = tuple(Tool(f"m{number}", parameters={"not": {}}, strict=True) for number in range(20))
+    for tools, strict in ((misfits[1:], 1), (misfits, 0)):
+        body = wire(request("hi", tools=(*tools, Tool("f", parameters=SCHEMA, strict=True))))
+        assert sum("strict" in tool for tool in body["tools"]) == strict
+
+
 def test_no_more_tools_are_strict_than_the_api_takes() -> None:
     tools = tuple(Tool(f"f{number}", parameters=SCHEMA, strict=True) for number in range(25))
     asked = request("hi", tools=tools)

@@ -25,6 +25,11 @@ _STOPS: dict[FinishReason, str] = {
     "content_filter": "refusal",
 }
 
+CUT = Warning(
+    "tool_call_incomplete",
+    "the answer was cut amid a call of a tool, which is left out, or ends early where it had begun to stream",
+)
+
 
 def message(request: Request, answer: Answer) -> Json:
     """Raises ProviderGarbled where a model called a tool with what is no JSON object: there is no way to say that."""
@@ -100,7 +105,6 @@ def _call(call: ToolCall, request: Request, answer: Answer) -> Json | None:
     if not is_object(arguments):
         if answer.reason != "length":
             raise ProviderGarbled(f"{answer.provider} called a tool with what is no JSON object")
-        cut = Warning("tool_call_incomplete", "the answer was cut amid a call of a tool, which is left out")
-        request.trace.warnings.append(cut)
+        request.trace.warnings.append(CUT)
         return None
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": orjson.Fragment(arguments)}

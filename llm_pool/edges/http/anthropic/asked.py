@@ -73,8 +73,11 @@ class Asked:
     warnings: tuple[Warning, ...] = ()
 
 
-def asked(body: CountBody) -> Asked:
-    """Raises InvalidRequest naming the field, and NotFound where a conversation is to go on that nobody keeps."""
+def asked(body: CountBody, unknown: tuple[Warning, ...] = ()) -> Asked:
+    """`unknown` is what there is to warn of already.
+
+    Raises InvalidRequest naming the field, and NotFound where a conversation is to go on that nobody keeps.
+    """
     ignored = _Ignored()
     if isinstance(body, MessagesBody) and body.thread is not None:
         if body.thread.type == "continue":
@@ -95,7 +98,7 @@ def asked(body: CountBody) -> Asked:
         tools=tools,
         tool_choice=_choice(body.tool_choice, tools),
         spec=_spec(body),
-        warnings=ignored.warnings(),
+        warnings=unknown + ignored.warnings(),
     )
 
 

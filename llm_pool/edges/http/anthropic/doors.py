@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from llm_pool.edges.asking import verbatim
 from llm_pool.edges.http.anthropic import answers
 from llm_pool.edges.http.anthropic.asked import Asked, asked
+from llm_pool.edges.http.anthropic.betas import HEADER, betas
 from llm_pool.edges.http.anthropic.bodies import CountBody, MessagesBody, checked
 from llm_pool.edges.http.anthropic.streams import Telling
 from llm_pool.edges.http.door import Question
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 class MessagesDoor:
     def parsed(self, raw: bytes) -> Asking:
-        body = cast("MessagesBody", checked(raw, MessagesBody))
-        return body, asked(body)
+        body, unknown = checked(raw, MessagesBody)
+        return body, asked(body, unknown)
 
     def question(self, body: Asking, call: Call) -> Question:
         said = body[0]
@@ -39,8 +40,8 @@ class MessagesDoor:
 
 class CountDoor:
     def parsed(self, raw: bytes) -> Counting:
-        body = cast("CountBody", checked(raw, CountBody))
-        return body, asked(body)
+        body, unknown = checked(raw, CountBody)
+        return body, asked(body, unknown)
 
     def question(self, body: Counting, call: Call) -> Question:
         request = _request(body, call, operation="count")
@@ -65,6 +66,7 @@ def _request(body: Counting | Asking, call: Call, *, user: str | None = None, **
         tools=words.tools,
         tool_choice=words.tool_choice,
         spec=words.spec,
+        betas=betas(call.http.headers.getall(HEADER, ())),
         **more,
     )
     request.trace.warnings.extend(words.warnings)

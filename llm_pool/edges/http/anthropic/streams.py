@@ -5,11 +5,13 @@ this wire, so what belongs to a later one waits until the open one has been said
 
 1. Blocks are in the order in which they began, as they are in the whole answer (`core.streams.Sum`).
 2. A text or a thought has been said when anything else begins; a call, when its arguments are a whole JSON object.
-3. With the end everything has been said, whatever it is.
+3. With the end everything has been said. A call whose arguments are no JSON object makes the answer garbled, unless
+   `max_tokens` cut it off: then it is told as far as it came, and left out where its turn had not come.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -46,6 +48,11 @@ _KINDS = {
 _SIGNATURE = b'"signature_delta","signature"'
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _LAST = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+# What opens or closes anything in JSON, outside of its strings and in them.
+_OUTSIDE = re.compile(r'["{}\[\]]')
+_INSIDE = re.compile(r'["\\]')
 
 
 class Telling:
@@ -152,7 +159,7 @@ class Telling:
             return b""
         if block is not self._open or block.kind == "call":
             block.pieces.append(piece)
-        return block.delta(piece) if block is self._open and piece else b""
+        return block.delta(piece) if block is self._open and piece and block.may_be_told(piece) else b""
 
     def _advance(self) -> bytes:
         """Put on the wire whatever its turn has come for."""
@@ -172,6 +179,8 @@ class Telling:
     def _finished(self, event: Finished) -> bytes:
         self._seal()
         for block in self._calls.values():
+            if not (block.told or block.is_sound()):
+                self._cut(block, event)
             block.whole = True
         rest = self._advance() + self._closed()
         self._open = None
@@ -183,11 +192,22 @@ class Telling:
         }
         return rest + frame("message_delta", delta)
 
+    def _cut(self, block: _Block, event: Finished) -> None:
+        """As `answers` has it of a whole answer, but for what is on the wire already. Raises ProviderGarbled."""
+        if event.reason != "length":
+            raise ProviderGarbled("a tool was called with what is no JSON object")
+        if block is not self._open:
+            self._waiting.remove(block)
+        self._request.trace.warnings.append(answers.CUT)
+
 
 class _Block:
     """One block while it is being said."""
 
-    __slots__ = ("_start", "before", "index", "kind", "opaque", "pieces", "provider", "told", "whole")
+    __slots__ = (
+        "_closed", "_depth", "_escaped", "_looked", "_odd", "_quoted", "_start",
+        "before", "index", "kind", "opaque", "pieces", "provider", "told", "whole",
+    )  # fmt: skip
 
     def __init__(
         self, kind: Literal["text", "thinking", "redacted", "call"], *, start: dict[str, Any] | None = None
@@ -201,13 +221,61 @@ class _Block:
         self.index = -1
         self.before = b""
         self._start = start
+        # Of a call:
+        self._odd: bool | None = None  # its arguments begin like no object; None: they have not begun
+        self._looked = 0  # pieces that were looked at for the end of them, up to which there is:
+        self._depth = 0  # so much open,
+        self._quoted = False  # a string, too,
+        self._escaped = False  # and half an escape in it
+        self._closed = False
 
     def ended(self) -> bool:
-        if not self.whole and self.kind == "call":
-            last = next((piece for piece in reversed(self.pieces) if piece.strip()), "")
-            # (Looked at first, for the rest of it is looked at as a whole.)
-            self.whole = last.rstrip().endswith("}") and answers.is_object("".join(self.pieces))
+        if not self.whole and self.kind == "call" and not self._closed and self._closes():
+            self._closed = True  # after their first end they are an object or never will be one
+            self.whole = self.is_sound()
         return self.whole
+
+    def is_sound(self) -> bool:
+        return answers.is_object("".join(self.pieces).strip() or "{}")
+
+    def may_be_told(self, piece: str) -> bool:
+        """What is surely no object is kept: clients parse each piece, and would fail before they are told why."""
+        if self.kind == "call" and self._odd is None and (begins := piece.lstrip()):
+            self._odd = begins[0] != "{"
+        return not self._odd
+
+    def _closes(self) -> bool:
+        """Whether the arguments come to their end in what has not yet been looked at. Looks at each piece once, for
+        another call may be waiting with thousands of them.
+        """
+        closes = False
+        for piece in self.pieces[self._looked :]:
+            closes |= self._scanned(piece)
+        self._looked = len(self.pieces)
+        return closes
+
+    def _scanned(self, piece: str) -> bool:
+        closes, at = False, 0
+        while at < len(piece):
+            if self._escaped:
+                self._escaped = False
+                at += 1
+                continue
+            found = (_INSIDE if self._quoted else _OUTSIDE).search(piece, at)
+            if found is None:
+                break
+            at = found.end()
+            match found[0]:
+                case '"':
+                    self._quoted = not self._quoted
+                case "\\":
+                    self._escaped = True
+                case "{" | "[":
+                    self._depth += 1
+                case _:
+                    self._depth -= 1
+                    closes |= self._depth == 0
+        return closes
 
     def started(self, index: int) -> bytes:
         """Its start, and what has been said of it meanwhile."""
@@ -221,7 +289,7 @@ class _Block:
         )
         told = frame("content_block_start", {"type": "content_block_start", "index": index, "content_block": start})
         said = "".join(self.pieces)
-        return told + self.delta(said) if said else told
+        return told + self.delta(said) if said and self.may_be_told(said) else told
 
     def delta(self, piece: str) -> bytes:
         return b"%b%b%b" % (self.before, orjson.dumps(piece), _END)
