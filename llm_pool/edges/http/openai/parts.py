@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, GetPydanticSchema, PlainValidator, ValidationError, ValidationInfo
-from pydantic_core import core_schema
+from pydantic import BaseModel, ValidationError
 
 from llm_pool.core.errors import InvalidRequest, shown
 from llm_pool.core.types import Image, Warning
-from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS, word
+from llm_pool.edges.bodies import MANY_PROBLEMS, MAX_PROBLEMS
 from llm_pool.edges.http import refusals
+from llm_pool.edges.http.unknown import Open, warned
 from llm_pool.edges.status import status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -30,35 +30,8 @@ Body = TypeVar("Body", bound=BaseModel)
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,64});base64,", re.IGNORECASE)
 
 
-MAX_UNKNOWN = 8  # named in warnings
-
-
-def _met(name: str, info: ValidationInfo) -> str:
-    """Keep the name of an unknown field for `checked`. Only called where there is one: the usual body does not pay."""
-    names: dict[str, None] | None = info.context
-    if names is not None and len(names) <= MAX_UNKNOWN:
-        names[name] = None
-    return name
-
-
-def _nothing(*_: object) -> core_schema.CoreSchema:
-    """Whatever it is, it becomes None before anybody sees it, or builds it."""
-    return core_schema.with_default_schema(core_schema.none_schema(), default=None, on_error="default")
-
-
-_Unknown = Annotated[str, PlainValidator(_met, json_schema_input_type=str)]
-_Nothing = Annotated[None, GetPydanticSchema(_nothing, lambda *_: {})]
-
-
-class Strict(BaseModel):
-    """A JSON object of which every known field is checked. What is optional may be null, too.
-
-    Compatible clients add fields of their own and echo those of other servers: what is unknown is warned of by its
-    name, and its value is dropped unseen, so that nothing of it can ever be used.
-    """
-
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
-    __pydantic_extra__: dict[_Unknown, _Nothing]
+class Strict(Open):
+    """A JSON object of which every known field is checked. What is optional may be null, too."""
 
 
 # --- Checking ---------------------------------------------------------------------------------------------------
@@ -74,16 +47,7 @@ def checked(kind: type[Body], raw: bytes) -> tuple[Body, list[Warning]]:
         body = kind.model_validate_json(raw, context=unknown)
     except ValidationError as error:
         raise _invalid(error, raw) from None
-    return body, _strange(unknown) if unknown else []
-
-
-def _strange(names: Collection[str]) -> list[Warning]:
-    """One for each name, as far as it is one: another may be anything, a question even, and is not repeated."""
-    words = [named for name in names if (named := word(name))][:MAX_UNKNOWN]
-    told = [not_done(f"the unknown field {named}") for named in words]
-    if len(words) < len(names):
-        told.append(Warning("parameter_ignored", f"{'more ' if words else ''}unknown fields have no effect here"))
-    return told
+    return body, list(warned(unknown)) if unknown else []
 
 
 def _invalid(error: ValidationError, raw: bytes) -> InvalidRequest:
