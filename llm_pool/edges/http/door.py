@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BUFFERED = 8 * 1024  # characters, of at most 6 bytes in JSON: what a connection buffers before a write waits
+BUFFERED = 48 * 1024  # bytes: less than a connection buffers before a write waits
 OFF_LOOP_BYTES = 256 * 1024  # parsing more than this would hold up everybody else
 
 OFF_LOOP_NUMBERS = 50_000  # of vectors: laying out so many takes some milliseconds
@@ -111,21 +111,18 @@ def served(pool: Pool, door: Door[Any]) -> Handler:
         if question.telling is not None:
             return await _stream(http, pool, question, account)
         answers = await _answers(pool, question)
-        response = await _laid_out(question, answers)
-        if sum(len(answer.content) + len(answer.reasoning) for answer in answers) > BUFFERED:
+        vectors = answers[0].vectors
+        many = vectors and len(vectors) * len(vectors[0]) > OFF_LOOP_NUMBERS
+        response = await asyncio.to_thread(_laid_out, question, answers) if many else _laid_out(question, answers)
+        if isinstance(response.body, bytes) and len(response.body) > BUFFERED:
             await _deliver(http, response, account, by=question.request.deadline + LAST_WORDS)
         return response
 
     return handle
 
 
-async def _laid_out(question: Question, answers: Sequence[Answer]) -> web.Response:
-    def laid_out() -> web.Response:
-        return json(question.answered(answers), headers={**question.headers, **_told(question.request)})
-
-    vectors = answers[0].vectors
-    many = vectors and len(vectors) * len(vectors[0]) > OFF_LOOP_NUMBERS
-    return await asyncio.to_thread(laid_out) if many else laid_out()
+def _laid_out(question: Question, answers: Sequence[Answer]) -> web.Response:
+    return json(question.answered(answers), headers={**question.headers, **_told(question.request)})
 
 
 def _large(door: Door[Body], raw: bytes) -> Body:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from tests.running import Up
 
+pytestmark = pytest.mark.faults
+
 # Its models are those of the document's examples, and what they say fits the schema that one of these asks for.
 POOL = """
 [admin]

@@ -63,6 +63,7 @@ def _referred(part: Any) -> Iterator[str]:
         yield from _referred(each)
 
 
+@pytest.mark.faults
 @pytest.mark.real_time
 @pytest.mark.parametrize("door", DOORS.values(), ids=lambda door: door.path)
 async def test_a_field_of_another_type_is_refused_or_does_no_harm(door: Door, pytestconfig: pytest.Config) -> None:
