@@ -186,7 +186,7 @@ async def _stream(http: web.Request, pool: Pool, question: Question, account: Ac
             if question.choices > 1:
                 answers = await _answers(pool, question)
                 sse.response.headers.update(_told(question.request))
-                await _each(sse, telling, answers)
+                await _each(http, sse, telling, answers, by=question.request.deadline + LAST_WORDS)
             else:
                 async with pool.open(question.request) as events:
                     async for event in events:
@@ -204,13 +204,19 @@ async def _stream(http: web.Request, pool: Pool, question: Question, account: Ac
     return sse.response
 
 
-async def _each(sse: Sse, telling: Telling, answers: Sequence[Answer]) -> None:
-    """Several answers, one after the other: they are there already."""
-    for choice, answer in enumerate(answers):
-        for event in replayed(answer):
-            await sse.send(telling.tell(event, choice))
-    await sse.send(telling.end())
-    await sse.end()
+async def _each(http: web.Request, sse: Sse, telling: Telling, answers: Sequence[Answer], *, by: float) -> None:
+    """Several answers, one after the other: they are there already, and so nothing but this ends who does not read."""
+    try:
+        async with asyncio.timeout_at(by):
+            for choice, answer in enumerate(answers):
+                for event in replayed(answer):
+                    await sse.send(telling.tell(event, choice))
+            await sse.send(telling.end())
+            await sse.end()
+    except TimeoutError:
+        if http.transport is not None:
+            http.transport.abort()
+        raise CallerLeft("the caller does not read") from None
 
 
 def _in_band(error: Exception, account: Account) -> PoolError:
