@@ -147,7 +147,7 @@ class Router:
             return _no_key(named[0])
         prefix = model.partition("/")[0]
         variable = self._unconfigured.get(prefix, "")
-        told = f"{prefix} is not configured: it needs a [[providers]] table and {variable}"
+        told = f"{prefix} is not configured: it needs a [[providers]] table, whose key is read from {variable}"
         return ProviderNotConfigured(told, variable=variable) if variable else None
 
     def _substitutes(self, request: Request) -> list[Deployment]:

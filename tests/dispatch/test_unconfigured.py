@@ -40,7 +40,8 @@ async def test_it_is_never_asked_and_the_missing_variable_is_named() -> None:
 
 async def test_one_without_a_table_is_told_what_it_needs() -> None:
     error = await refusal(pool(), request(model="anthropic/claude"))
-    assert error.message == "anthropic is not configured: it needs a [[providers]] table and ANTHROPIC_API_KEY"
+    needs = "it needs a [[providers]] table, whose key is read from ANTHROPIC_API_KEY"
+    assert error.message == f"anthropic is not configured: {needs}"
 
 
 async def test_a_model_that_a_configured_provider_does_not_have_is_still_unknown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
 
 from pydantic_core import from_json
 
@@ -40,32 +40,11 @@ if TYPE_CHECKING:
 _MOST_PARTS = 100_000  # of all messages together
 
 _STRINGS = ("task", "prompt", "model", "strategy", "effort", "request_id", "tenant_id", "project_id")
-_OPTIONAL: tuple[
-    Literal[
-        "max_tokens",
-        "temperature",
-        "deadline_ms",
-        "top_p",
-        "top_k",
-        "seed",
-        "frequency_penalty",
-        "presence_penalty",
-        "logprobs",
-        "thinking_tokens",
-    ],
-    ...,
-] = (
-    "max_tokens",
-    "temperature",
-    "deadline_ms",
-    "top_p",
-    "top_k",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "thinking_tokens",
-)
+_Optional = Literal[
+    "max_tokens", "temperature", "deadline_ms", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty",
+    "logprobs", "thinking_tokens",
+]  # fmt: skip
+_OPTIONAL: tuple[_Optional, ...] = get_args(_Optional)
 
 
 # --- Questions --------------------------------------------------------------------------------------------------
